@@ -1,0 +1,1 @@
+"""The command line: reads events, sends commands; no logic of its own."""

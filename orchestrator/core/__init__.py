@@ -1,0 +1,1 @@
+"""One run: which task may start, the slots, the deadlines, and the façade over it."""

@@ -1,0 +1,1 @@
+"""The scripted demo agent's program and the MicroBlog project it builds."""

@@ -1,0 +1,1 @@
+"""The words of the product as frozen data. No I/O, no imports from above."""

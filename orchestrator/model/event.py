@@ -1,0 +1,97 @@
+"""What happened: the events of the journal. State, status and report are folds over these.
+
+The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601 UTC):
+
+run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
+                      pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
+run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`), detail
+run.finished          status (a `RunStatus`), wall_seconds
+attempt.started       branch, workspace, log_path, queue_wait
+attempt.phase         phase (a `Phase`)
+process.started       pid, argv, terminal
+permission.requested  request_id, tool, path, command, arguments
+permission.decided    request_id, verdict, level, rule, reason
+agent.session         session_id
+agent.message         text
+agent.usage           input_tokens, output_tokens, cost_usd
+workspace.kept        path, reason
+attempt.finished      status, error_kind, error_message, exit_code, signal, duration
+worker.retrying       delay_s, error_kind
+worker.finished       result (TaskResult.to_json), done, total
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """Names of everything that is journalled, in past tense."""
+
+    RUN_STARTED = "run.started"
+    RUN_STOPPING = "run.stopping"
+    RUN_FINISHED = "run.finished"
+    ATTEMPT_STARTED = "attempt.started"
+    ATTEMPT_PHASE = "attempt.phase"
+    PROCESS_STARTED = "process.started"
+    PERMISSION_REQUESTED = "permission.requested"
+    PERMISSION_DECIDED = "permission.decided"
+    AGENT_SESSION = "agent.session"
+    AGENT_MESSAGE = "agent.message"
+    AGENT_USAGE = "agent.usage"
+    WORKSPACE_KEPT = "workspace.kept"
+    ATTEMPT_FINISHED = "attempt.finished"
+    WORKER_RETRYING = "worker.retrying"
+    WORKER_FINISHED = "worker.finished"
+
+
+#: Kinds that must be on disk before anybody acts on them.
+DURABLE = frozenset(
+    {
+        EventKind.RUN_STARTED,
+        EventKind.RUN_FINISHED,
+        EventKind.PERMISSION_DECIDED,
+        EventKind.WORKER_FINISHED,
+    }
+)
+
+
+class RunStatus(StrEnum):
+    """How a run stands, or how it ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"  #: every task succeeded
+    FAILED = "failed"  #: some task did not succeed
+    HALTED = "halted"  #: the halt rule ended it
+    TIMED_OUT = "timed_out"  #: the run's own time limit ended it
+    INTERRUPTED = "interrupted"  #: a person ended it
+    DIED = "died"  #: its process is gone without an end; derived, never journalled
+
+
+class Phase(StrEnum):
+    """What a worker is doing, as a person would want to see it."""
+
+    QUEUED = "queued"  #: no slot yet, or a need is not done
+    PREPARING = "preparing"  #: workspace and set-up commands
+    RUNNING = "running"  #: the agent works
+    WAITING = "waiting"  #: the agent waits for an answer to a permission request
+    VERIFYING = "verifying"  #: our own checks run
+    FINISHING = "finishing"  #: work is committed, processes are gone, the workspace goes
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened in a run. `seq` is given by the journal, 0 before that."""
+
+    kind: EventKind
+    at: datetime
+    worker_id: str | None = None
+    attempt: int | None = None
+    data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    seq: int = 0

@@ -1,0 +1,44 @@
+"""What is to be done: a task, and the rules its id must keep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+ID_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+def id_fault(task_id: str) -> str | None:
+    """Say why `task_id` cannot name a worker, its folder and its branch; None when it can."""
+    if not ID_PATTERN.fullmatch(task_id):
+        return "expected 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or a digit"
+    if ".." in task_id or task_id.endswith((".", ".lock")):
+        return "git cannot name a branch so: no `..`, and no `.` or `.lock` at the end"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One piece of work for one agent. Immutable; the same object may be given many times.
+
+    Fields left at None take the run's own setting.
+    """
+
+    id: str
+    name: str
+    prompt: str
+    needs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  #: declared outputs, relative to the repository's root
+    may_touch: tuple[str, ...] = ()  #: shared files it may change as well
+    agent: str | None = None
+    model: str | None = None
+    command: tuple[str, ...] = ()  #: argument vector, for agent `command`
+    terminal: bool = False  #: run `command` on a pty instead of pipes
+    timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    retries: int | None = None
+    estimate_s: float | None = None  #: expected length; longer paths start first
+    verify: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,1 @@
+"""The user's rules: what an agent may do without asking."""

@@ -1,0 +1,1 @@
+"""Processes: starting them inside a shim, reading them to the end, stopping whole trees."""

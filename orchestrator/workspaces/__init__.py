@@ -1,0 +1,1 @@
+"""A worker's private checkout, its branch and its environment."""
