@@ -1,0 +1,135 @@
+"""The state of a run: a fold over its events. Status, progress and report are drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.errors import JournalError
+from orchestrator.journal.runs import is_live, journal_path
+from orchestrator.journal.store import read_events
+from orchestrator.journal.worker_state import WORKER_EVENTS, Interval, WorkerState
+from orchestrator.model.event import Event, EventKind, Phase, RunStatus
+
+
+@dataclass(slots=True)
+class RunState:
+    """How a run stands: facts of its start, then its workers in spawn order."""
+
+    run_id: str = ""
+    repo: str = ""
+    base_ref: str = ""
+    base_commit: str | None = None
+    isolation: str = ""
+    boundary: str = ""
+    max_workers: int = 0
+    timeout_s: float | None = None
+    pid: int | None = None
+    version: str = ""
+    status: RunStatus = RunStatus.RUNNING
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    wall_seconds: float | None = None  #: None until the run's end
+    stopping: str | None = None  #: why the run is being stopped
+    stopping_detail: str | None = None
+    seen_at: datetime | None = None  #: until when this state is known to hold
+    last_seq: int = 0
+    workers: dict[str, WorkerState] = field(default_factory=dict)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the run's start to its end, or to the last that is known of it."""
+        if self.wall_seconds is not None:
+            return self.wall_seconds
+        if self.started_at is None or self.seen_at is None:
+            return 0.0
+        return max(0.0, (self.seen_at - self.started_at).total_seconds())
+
+    @property
+    def done(self) -> int:
+        """How many workers have a result."""
+        return sum(worker.result is not None for worker in self.workers.values())
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """Return the state after `events`."""
+    state = RunState()
+    for event in events:
+        apply(state, event)
+    return state
+
+
+def load_state(folder: Path) -> RunState:
+    """Read the state of the run in `folder`. A run without an end and without a process has died."""
+    live = is_live(folder)  # asked first: a run that ends in between is then read with its end
+    path = journal_path(folder)
+    events = read_events(path)
+    if not events:
+        raise JournalError(f"the journal {path} is empty", hint="the run died before it started anything")
+    try:
+        state = fold(events)
+    except (LookupError, TypeError, ValueError, AttributeError) as err:
+        raise JournalError(
+            f"the journal {path} does not fit together: {err!r}", hint="another version may have written it"
+        ) from err
+    if state.status is RunStatus.RUNNING:
+        if live:
+            state.seen_at = max(state.seen_at or datetime.now(UTC), datetime.now(UTC))
+        else:
+            state.status = RunStatus.DIED
+    return state
+
+
+def apply(state: RunState, event: Event) -> None:
+    """Take one more event into `state`."""
+    state.last_seq = event.seq
+    state.seen_at = event.at
+    if event.worker_id is None:
+        _RUN_EVENTS[event.kind](state, event)
+    else:
+        WORKER_EVENTS[event.kind](state.workers[event.worker_id], event)
+
+
+def _run_started(state: RunState, event: Event) -> None:
+    data = event.data
+    state.started_at = event.at
+    state.run_id = data["run_id"]
+    state.repo = str(data.get("repo") or "")
+    state.base_ref = str(data.get("base_ref") or "")
+    state.base_commit = data.get("base_commit")
+    state.isolation = str(data.get("isolation") or "")
+    state.boundary = str(data.get("boundary") or "")
+    state.max_workers = data.get("max_workers") or 0
+    state.timeout_s = data.get("timeout_s")
+    state.pid = data.get("pid")
+    state.version = str(data.get("version") or "")
+    for task in data["tasks"]:
+        state.workers[task["id"]] = WorkerState(
+            id=task["id"],
+            name=task["name"],
+            agent=task["agent"],
+            needs=tuple(task.get("needs") or ()),
+            estimate_s=task.get("estimate_s"),
+            phase_since=event.at,
+            intervals=[Interval(Phase.QUEUED, 0.0)],
+        )
+
+
+def _run_stopping(state: RunState, event: Event) -> None:
+    state.stopping = event.data["reason"]
+    state.stopping_detail = event.data.get("detail")
+
+
+def _run_finished(state: RunState, event: Event) -> None:
+    state.status = RunStatus(event.data["status"])
+    state.wall_seconds = event.data["wall_seconds"]
+    state.finished_at = event.at
+
+
+_RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
+    EventKind.RUN_STARTED: _run_started,
+    EventKind.RUN_STOPPING: _run_stopping,
+    EventKind.RUN_FINISHED: _run_finished,
+}

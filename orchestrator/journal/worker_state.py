@@ -1,0 +1,198 @@
+"""The state of one worker, and what each kind of event changes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orchestrator.model.event import Event, EventKind, Phase
+from orchestrator.model.result import TaskResult, Usage
+
+
+@dataclass(slots=True)
+class Interval:
+    """A stretch of a worker's time, in seconds from the run's start; `end` is None while it lasts."""
+
+    phase: Phase
+    start: float
+    end: float | None = None
+
+
+@dataclass(slots=True)
+class AttemptState:
+    """One attempt: when it held its slot, in seconds from the run's start, and what came of it."""
+
+    number: int
+    start: float
+    started_at: datetime
+    end: float | None = None
+    status: str | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    resources: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class PermissionState:
+    """One permission request and its answer, which is None until there is one."""
+
+    request: Mapping[str, Any]
+    decision: Mapping[str, Any] | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether nobody has said yes or no yet."""
+        return self.decision is None or self.decision.get("verdict") == "ask"
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """How one worker stands."""
+
+    id: str
+    name: str
+    agent: str
+    needs: tuple[str, ...] = ()
+    estimate_s: float | None = None
+    phase: Phase = Phase.QUEUED
+    phase_since: datetime | None = None
+    attempt: int = 0
+    attempts: list[AttemptState] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
+    queue_wait: float | None = None  #: None until it had a slot
+    branch: str | None = None
+    workspace: str | None = None
+    kept: Mapping[str, Any] | None = None  #: the workspace that stays, and why
+    log_path: str | None = None
+    pids: list[int] = field(default_factory=list)  #: of the attempt that goes on
+    permissions: dict[str, PermissionState] = field(default_factory=dict)
+    session_id: str | None = None
+    message: str | None = None  #: the last thing its agent said
+    usage: Usage = field(default_factory=Usage)
+    result: TaskResult | None = None
+
+    @property
+    def pending_permission(self) -> Mapping[str, Any] | None:
+        """The oldest permission request without an answer."""
+        if self.phase is Phase.FINISHED:
+            return None
+        waiting = (entry.request for entry in self.permissions.values() if entry.pending)
+        return next(waiting, None)
+
+
+def _attempt_started(worker: WorkerState, event: Event) -> None:
+    start = float(event.data["queue_wait"])
+    worker.attempt = event.attempt or worker.attempt + 1
+    worker.attempts.append(AttemptState(worker.attempt, start, event.at))
+    worker.branch = event.data.get("branch")
+    worker.workspace = event.data.get("workspace")
+    worker.log_path = event.data.get("log_path")
+    worker.pids = []
+    if worker.queue_wait is None:
+        worker.queue_wait = start
+    _enter(worker, Phase.PREPARING, start, event.at)
+
+
+def _attempt_phase(worker: WorkerState, event: Event) -> None:
+    phase = Phase(event.data["phase"])
+    if phase is not worker.phase and worker.attempts:
+        attempt = worker.attempts[-1]
+        _enter(worker, phase, attempt.start + (event.at - attempt.started_at).total_seconds(), event.at)
+
+
+def _attempt_finished(worker: WorkerState, event: Event) -> None:
+    attempt = worker.attempts[-1]
+    attempt.end = attempt.start + event.data["duration"]
+    attempt.status = event.data["status"]
+    attempt.error_kind = event.data.get("error_kind")
+    attempt.error_message = event.data.get("error_message")
+    attempt.resources = event.data.get("resources")
+    worker.pids = []
+    _end_at(worker, attempt.start, attempt.end)
+
+
+def _process_started(worker: WorkerState, event: Event) -> None:
+    worker.pids.append(event.data["pid"])
+
+
+def _permission_requested(worker: WorkerState, event: Event) -> None:
+    worker.permissions[event.data["request_id"]] = PermissionState(event.data)
+
+
+def _permission_decided(worker: WorkerState, event: Event) -> None:
+    request_id = event.data["request_id"]
+    entry = worker.permissions.setdefault(request_id, PermissionState({"request_id": request_id}))
+    entry.decision = event.data
+
+
+def _agent_session(worker: WorkerState, event: Event) -> None:
+    worker.session_id = event.data["session_id"]
+
+
+def _agent_message(worker: WorkerState, event: Event) -> None:
+    worker.message = event.data["text"]
+
+
+def _agent_usage(worker: WorkerState, event: Event) -> None:
+    worker.usage = Usage(
+        input_tokens=event.data.get("input_tokens"),
+        output_tokens=event.data.get("output_tokens"),
+        cost_usd=event.data.get("cost_usd"),
+    )
+
+
+def _workspace_kept(worker: WorkerState, event: Event) -> None:
+    worker.kept = event.data
+
+
+def _worker_retrying(worker: WorkerState, event: Event) -> None:
+    start = worker.attempts[-1].end if worker.attempts else None
+    _enter(worker, Phase.QUEUED, start or 0.0, event.at)
+
+
+def _worker_finished(worker: WorkerState, event: Event) -> None:
+    worker.result = TaskResult.from_json(event.data["result"])
+    last = worker.intervals[-1]
+    if last.end is None and worker.phase_since:
+        last.end = last.start + max(0.0, (event.at - worker.phase_since).total_seconds())
+    worker.phase = Phase.FINISHED
+    worker.phase_since = event.at
+    worker.pids = []
+
+
+def _enter(worker: WorkerState, phase: Phase, start: float, at: datetime) -> None:
+    """End the interval that lasts and begin the next. A wall clock that was set back makes it empty."""
+    if worker.intervals:
+        last = worker.intervals[-1]
+        start = max(start, last.start if last.end is None else last.end)
+        last.end = start if last.end is None else last.end
+    worker.intervals.append(Interval(phase, start))
+    worker.phase = phase
+    worker.phase_since = at
+
+
+def _end_at(worker: WorkerState, start: float, end: float) -> None:
+    """Fit an attempt's intervals into its measured time, which a wall clock knows less well."""
+    for interval in reversed(worker.intervals):
+        if interval.phase is Phase.QUEUED:
+            break
+        interval.start = min(max(interval.start, start), end)
+        interval.end = end if interval.end is None else min(interval.end, end)
+
+
+WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
+    EventKind.ATTEMPT_STARTED: _attempt_started,
+    EventKind.ATTEMPT_PHASE: _attempt_phase,
+    EventKind.PROCESS_STARTED: _process_started,
+    EventKind.PERMISSION_REQUESTED: _permission_requested,
+    EventKind.PERMISSION_DECIDED: _permission_decided,
+    EventKind.AGENT_SESSION: _agent_session,
+    EventKind.AGENT_MESSAGE: _agent_message,
+    EventKind.AGENT_USAGE: _agent_usage,
+    EventKind.WORKSPACE_KEPT: _workspace_kept,
+    EventKind.ATTEMPT_FINISHED: _attempt_finished,
+    EventKind.WORKER_RETRYING: _worker_retrying,
+    EventKind.WORKER_FINISHED: _worker_finished,
+}
