@@ -6,7 +6,8 @@ run.started           run_id, repo, base_ref, base_commit, isolation, boundary, 
                       pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
 run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`), detail
 run.finished          status (a `RunStatus`), wall_seconds
-attempt.started       branch, workspace, log_path, queue_wait
+attempt.started       log_path, queue_wait
+workspace.created     path, branch, start_commit
 attempt.phase         phase (a `Phase`)
 process.started       pid, argv, terminal
 permission.requested  request_id, tool, path, command, arguments
@@ -37,6 +38,7 @@ class EventKind(StrEnum):
     RUN_STOPPING = "run.stopping"
     RUN_FINISHED = "run.finished"
     ATTEMPT_STARTED = "attempt.started"
+    WORKSPACE_CREATED = "workspace.created"
     ATTEMPT_PHASE = "attempt.phase"
     PROCESS_STARTED = "process.started"
     PERMISSION_REQUESTED = "permission.requested"

@@ -1,0 +1,1 @@
+"""One attempt, on any machine: workspace, set-up, session, agent, commit, checks."""

@@ -1,0 +1,270 @@
+"""Carries one attempt through: workspace, set-up, the agent's turn, commit, checks, clean-up.
+
+Never raises for a fault of the agent or its surroundings: every end is an `AttemptReport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.attempt.checks import Place, run_lines
+from orchestrator.attempt.environment import attempt_environment
+from orchestrator.attempt.limits import Overdue, watch
+from orchestrator.attempt.session import AttemptSession
+from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks, Surroundings
+from orchestrator.attempt.stop import StopSignal, first_of
+from orchestrator.errors import GitError, OrchestratorError, SpawnError, WorkspaceError
+from orchestrator.model.event import EventKind, Phase
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.result import CheckResult, Status, VerifyResult
+from orchestrator.ports import Workspace
+from orchestrator.safe_text import final_text
+from orchestrator.sessions.output import OutputLog
+
+#: How long an adapter may go on after its processes are gone before it is given up.
+ADAPTER_END_S = 2.0
+
+_STOP_KINDS = {
+    "timeout": (Status.TIMED_OUT, "run_timeout", "stopped: the run's time limit was reached"),
+    "halt": (Status.CANCELLED, "halted", "stopped: the halt rule ended the run"),
+    "interrupt": (Status.CANCELLED, "interrupted", "stopped: the run was interrupted"),
+    "request": (Status.CANCELLED, "stopped", "stopped on request"),
+}
+
+
+async def run_attempt(
+    around: Surroundings, spec: AttemptSpec, sinks: Sinks, stop: StopSignal
+) -> AttemptReport:
+    """Carry `spec` out and say what came of it."""
+    _enter(sinks, Phase.PREPARING)
+    spec.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        workspace = await around.workspaces.create(spec.task.id, spec.attempt, spec.needs)
+    except (WorkspaceError, GitError) as err:
+        return AttemptReport(outcome=_failed("workspace", err.message))
+    made = {
+        "path": str(workspace.path),
+        "branch": workspace.branch,
+        "start_commit": workspace.start_commit,
+    }
+    sinks.emit(EventKind.WORKSPACE_CREATED, made)
+    attempt = _Attempt(spec, workspace, around, sinks, stop)
+    report = await attempt.carry_out()
+    await attempt.leave(report)
+    return report
+
+
+def _enter(sinks: Sinks, phase: Phase) -> None:
+    sinks.emit(EventKind.ATTEMPT_PHASE, {"phase": phase.value})
+
+
+def _failed(kind: str, message: str, status: Status = Status.FAILED) -> Outcome:
+    return Outcome(status=status, error_kind=kind, error_message=message)
+
+
+class _Attempt:
+    def __init__(
+        self,
+        spec: AttemptSpec,
+        workspace: Workspace,
+        around: Surroundings,
+        sinks: Sinks,
+        stop: StopSignal,
+    ) -> None:
+        self.spec, self.workspace, self.around, self.sinks, self.stop = spec, workspace, around, sinks, stop
+        self.env: Mapping[str, str] = {}
+
+    async def carry_out(self) -> AttemptReport:
+        log = OutputLog(self.spec.log_path, self.spec.log_limit)
+        try:
+            prompt_file = self.spec.directory / "prompt.md"
+            prompt_file.write_text(self.spec.task.prompt, encoding="utf-8", errors="surrogateescape")
+            with attempt_environment(self.spec, self.around.environment, prompt_file) as self.env:
+                session = AttemptSession(
+                    spec=self.spec,
+                    workspace=self.workspace,
+                    env=self.env,
+                    prompt_file=prompt_file,
+                    log=log,
+                    around=self.around,
+                    sinks=self.sinks,
+                )
+                outcome = await self._prepare() or await self._turn(session)
+                _enter(self.sinks, Phase.FINISHING)
+                return await self._conclude(session, outcome)
+        except (OSError, WorkspaceError) as err:
+            return AttemptReport(outcome=_failed("system", f"the attempt could not go on: {err}"))
+        finally:
+            log.close()
+
+    async def _prepare(self) -> Outcome | None:
+        """Run the set-up commands; return an outcome only when the agent cannot start."""
+        checks = await self._lines(self.spec.setup, "setup.log", self.spec.setup_timeout_s)
+        failed = [check for check in checks if check.exit_code != 0]
+        if self.stop.asked:
+            return self._stopped(Outcome(status=Status.CANCELLED))
+        return _failed("setup_failed", _say("set-up", failed[0])) if failed else None
+
+    async def _lines(self, lines: tuple[str, ...], log: str, limit_s: float) -> tuple[CheckResult, ...]:
+        if not lines:
+            return ()
+        place = Place(
+            cwd=self.workspace.path,
+            env=self.env,
+            spawner=self.around.spawner,
+            clock=self.around.clock,
+            stop=self.stop,
+        )
+        return await run_lines(
+            lines,
+            place,
+            log_path=self.spec.directory / log,
+            log_limit=self.spec.log_limit,
+            limit_s=limit_s,
+        )
+
+    async def _turn(self, session: AttemptSession) -> Outcome:
+        """Let the agent work until it ends, a limit is passed or a stop is asked for."""
+        _enter(self.sinks, Phase.RUNNING)
+        turn = asyncio.ensure_future(self._agent(session))
+        limit = asyncio.ensure_future(self._watch(session.last_output))
+        try:
+            ended = await first_of(turn, self.stop.wait(), asyncio.shield(limit))
+            if ended:
+                outcome = await turn
+                await self.stop.end(session.processes)
+            else:
+                outcome = await self._cut_short(turn, session)
+            overdue = limit.result() if not ended and limit.done() else None
+        finally:
+            limit.cancel()
+        return self._judged(outcome, ended, overdue)
+
+    def _watch(self, last_output: Callable[[], float | None]) -> asyncio.Future[Overdue]:
+        task = self.spec.task
+        return asyncio.ensure_future(
+            watch(
+                self.around.clock,
+                timeout_s=task.timeout_s,
+                idle_timeout_s=task.idle_timeout_s,
+                last_output=last_output,
+            )
+        )
+
+    async def _agent(self, session: AttemptSession) -> Outcome:
+        try:
+            return await self.spec.agent.run(session)
+        except SpawnError as err:
+            return _failed("spawn_failed", str(err), Status.SPAWN_FAILED)
+        except OrchestratorError as err:
+            return _failed("agent_fault", str(err))
+        except Exception as err:  # noqa: BLE001 (the attempt boundary: one adapter's fault is one result)
+            (self.spec.directory / "fault.txt").write_text(traceback.format_exc())
+            return _failed(
+                "internal_error",
+                f"the adapter `{self.spec.agent.name}` failed: {type(err).__name__}: {err}; "
+                f"the traceback is in {self.spec.directory / 'fault.txt'}",
+            )
+
+    async def _cut_short(self, turn: asyncio.Future[Outcome], session: AttemptSession) -> Outcome:
+        """Stop the agent's processes, then give the adapter a moment to say what it knows."""
+        session.close()
+        processes = session.processes
+        await self.stop.end(processes)
+        await first_of(turn, asyncio.sleep(ADAPTER_END_S))
+        if turn.done():
+            return turn.result()
+        turn.cancel()
+        await asyncio.gather(turn, return_exceptions=True)
+        tail = processes[-1].tail() if processes else b""
+        return Outcome(status=Status.FAILED, output=final_text(tail))
+
+    def _judged(self, outcome: Outcome, ended: bool, overdue: Overdue | None) -> Outcome:
+        if overdue and not self.stop.asked:
+            return replace(
+                outcome,
+                status=Status.TIMED_OUT,
+                error_kind=overdue.kind,
+                error_message=overdue.message,
+            )
+        return outcome if ended else self._stopped(outcome)
+
+    def _stopped(self, outcome: Outcome) -> Outcome:
+        reason = self.stop.reason or "request"
+        status, kind, message = _STOP_KINDS.get(reason, (Status.CANCELLED, "stopped", f"stopped: {reason}"))
+        return replace(outcome, status=status, error_kind=kind, error_message=message)
+
+    async def _conclude(self, session: AttemptSession, outcome: Outcome) -> AttemptReport:
+        """Commit what the agent left, then run the checks on the committed tree."""
+        try:
+            commit = await self.workspace.commit(self._message(outcome))
+            files = await self.workspace.files_changed()
+        except (GitError, WorkspaceError) as err:
+            commit, files = None, ()
+            if outcome.status is Status.SUCCEEDED:
+                outcome = replace(
+                    outcome, status=Status.FAILED, error_kind="commit_failed", error_message=err.message
+                )
+        verify, outcome = await self._verify(outcome)
+        return AttemptReport(
+            outcome=outcome,
+            branch=self.workspace.branch,
+            commit=commit,
+            files_changed=files,
+            verify=verify,
+            permissions=session.permissions,
+        )
+
+    def _message(self, outcome: Outcome) -> str:
+        task = self.spec.task
+        ended = "" if outcome.status is Status.SUCCEEDED else f" ({outcome.status.value}, unfinished)"
+        return f"{task.name}{ended}\n\nTask: {task.id}\nRun: {self.spec.run_id}\n"
+
+    async def _verify(self, outcome: Outcome) -> tuple[VerifyResult | None, Outcome]:
+        if outcome.status is not Status.SUCCEEDED or not self.spec.verify:
+            return None, outcome
+        _enter(self.sinks, Phase.VERIFYING)
+        checks = await self._lines(self.spec.verify, "verify.log", self.spec.verify_timeout_s)
+        failed = [check for check in checks if check.exit_code != 0]
+        verify = VerifyResult(passed=not failed and len(checks) == len(self.spec.verify), commands=checks)
+        if self.stop.asked and not verify.passed:
+            return verify, self._stopped(outcome)
+        if failed:
+            message = _say("check", failed[0])
+            outcome = replace(
+                outcome, status=Status.FAILED, error_kind="verify_failed", error_message=message
+            )
+        return verify, outcome
+
+    async def leave(self, report: AttemptReport) -> None:
+        """Take the workspace away unless it is to be kept."""
+        _enter(self.sinks, Phase.FINISHING)
+        reason = self._keep_reason(report)
+        if reason is None:
+            try:
+                await self.workspace.remove()
+            except (GitError, WorkspaceError, OSError) as err:
+                reason = f"it could not be removed: {err}"
+        if reason:
+            data = {"path": str(self.workspace.path), "reason": reason}
+            self.sinks.emit(EventKind.WORKSPACE_KEPT, data)
+
+    def _keep_reason(self, report: AttemptReport) -> str | None:
+        if report.outcome.error_kind == "commit_failed":
+            return "its work could not be committed"
+        if report.outcome.status in {Status.CANCELLED, Status.PARKED}:
+            return "the attempt was stopped before its end"
+        if self.spec.keep == "always" or (
+            self.spec.keep == "failed" and report.outcome.status is not Status.SUCCEEDED
+        ):
+            return f"keep: {self.spec.keep}"
+        return None
+
+
+def _say(what: str, check: CheckResult) -> str:
+    ended = "ran past its time limit" if check.exit_code is None else f"exited with status {check.exit_code}"
+    return f"{what} command `{check.command}` {ended}; its output is in {Path(check.log_path)}"

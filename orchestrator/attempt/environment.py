@@ -1,0 +1,42 @@
+"""What one attempt has for itself besides its workspace: environment, TMPDIR, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.attempt.spec import AttemptSpec, EnvironmentSource
+from orchestrator.workspaces.environment import private_tmp, remove_private_tmp, worker_environment
+from orchestrator.workspaces.port_blocks import port_blocks
+
+
+@contextmanager
+def attempt_environment(
+    spec: AttemptSpec, source: EnvironmentSource, prompt_file: Path
+) -> Iterator[Mapping[str, str]]:
+    """Hold the attempt's private folder and ports, and give the environment that names them."""
+    task_id, attempt = spec.task.id, spec.attempt
+    tmp_dir = private_tmp(spec.run_id, task_id, attempt)
+    try:
+        block = port_blocks().take()
+        try:
+            yield worker_environment(
+                source.user,
+                run_id=spec.run_id,
+                worker_id=task_id,
+                attempt=attempt,
+                prompt_file=prompt_file,
+                tmp_dir=tmp_dir,
+                base_commit=source.base_commit,
+                ports=block,
+                terminal=spec.task.terminal or spec.agent.name != "command",
+                git_author=source.git_author,
+                pass_env=source.pass_env,
+                run_env=spec.env,
+                task_env=spec.task.env,
+            )
+        finally:
+            port_blocks().give_back(block)
+    finally:
+        remove_private_tmp(tmp_dir)

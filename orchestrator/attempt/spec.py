@@ -1,0 +1,80 @@
+"""What goes into an attempt and what comes out of it: plain data, for this machine or another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.result import PermissionCounts, VerifyResult
+from orchestrator.model.task import Task
+from orchestrator.ports import Agent, Clock, DurableSink, EventSink, Policy, Workspaces
+from orchestrator.sessions.spawner import Spawner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSpec:
+    """Everything that is asked of one attempt."""
+
+    run_id: str
+    task: Task
+    attempt: int
+    agent: Agent
+    directory: Path  #: where its logs go
+    needs: tuple[str, ...] = ()  #: commits that its workspace builds on
+    setup: tuple[str, ...] = ()
+    setup_timeout_s: float = 600.0
+    verify: tuple[str, ...] = ()
+    verify_timeout_s: float = 600.0
+    keep: str = "never"
+    log_limit: int = 64 * 1024 * 1024
+    env: Mapping[str, str] = field(default_factory=dict)  #: set for every worker of the run
+
+    @property
+    def log_path(self) -> Path:
+        """The agent's own output."""
+        return self.directory / "output.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptReport:
+    """What came of an attempt."""
+
+    outcome: Outcome
+    branch: str | None = None
+    commit: str | None = None
+    files_changed: tuple[str, ...] = ()
+    verify: VerifyResult | None = None
+    permissions: PermissionCounts = field(default_factory=PermissionCounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSource:
+    """Where the environments of all attempts of a run come from."""
+
+    user: Mapping[str, str]  #: the user's own environment, of which only named variables pass
+    pass_env: Sequence[str]
+    git_author: str | None  #: for a user without a git identity
+    base_commit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every attempt on one machine shares."""
+
+    workspaces: Workspaces
+    policy: Policy
+    clock: Clock
+    spawner: Spawner
+    pool: Pool
+    environment: EnvironmentSource
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Where an attempt's events go; `record` returns once they are durable."""
+
+    emit: EventSink
+    record: DurableSink

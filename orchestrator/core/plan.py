@@ -1,0 +1,156 @@
+"""Checks everything that can be checked before a run starts, and settles its open settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from orchestrator.agents.registry import get_agent
+from orchestrator.config import OrchestratorConfig
+from orchestrator.errors import InputError, RepositoryError
+from orchestrator.git.repository import Repository, open_repository, resolve_base
+from orchestrator.model.task import Task
+from orchestrator.ports import Agent
+from orchestrator.taskfile import check_tasks
+from orchestrator.workspaces.worktree import copy_fault
+
+#: Agents wait for their model most of the time: 0.4 to 7 % of a core each, 110 to 250 MiB (measured).
+WORKERS_PER_CORE = 4
+FEWEST_WORKERS = 8
+MEMORY_PER_WORKER = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """A run that may start: every setting settled, every agent found."""
+
+    config: OrchestratorConfig
+    tasks: tuple[Task, ...]
+    agents: Mapping[str, Agent]  #: by task id
+    folder: Path  #: the repository's root, or the folder that `isolation: none` works in
+    repository: Repository | None
+    base_commit: str | None
+    isolation: str  #: `worktree` or `none`
+    boundary: str  #: what stands between the agents and the machine, in words
+    max_workers: int
+    warnings: tuple[str, ...] = ()
+    built_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: commits of earlier runs
+
+
+def prepare(
+    config: OrchestratorConfig,
+    tasks: Sequence[Task],
+    *,
+    shared_folder: bool = False,
+    built_on: Mapping[str, tuple[str, ...]] | None = None,
+) -> RunPlan:
+    """Check `tasks` and `config` against each other and the machine; start nothing.
+
+    `shared_folder` lets many workers share one folder under `isolation: none`; the benchmarks of
+    the engine alone need it. `built_on` gives commits that a task's workspace starts from besides
+    those of its needs. Raises InputError or RepositoryError, naming every fault it found.
+    """
+    check_tasks(tasks)
+    _refuse_later_settings(config)
+    agents = _agents(config, tasks)
+    isolation = "none" if config.isolation == "none" else "worktree"
+    folder, repository, base = _repository(config, isolation)
+    _check_copies(config, folder)
+    max_workers = _max_workers(config, len(tasks), isolation, shared_folder=shared_folder)
+    return RunPlan(
+        config=config,
+        tasks=tuple(tasks),
+        agents=agents,
+        folder=folder,
+        repository=repository,
+        base_commit=base,
+        isolation=isolation,
+        boundary=_BOUNDARIES[isolation],
+        max_workers=max_workers,
+        warnings=repository.warnings if repository and isolation == "worktree" else (),
+        built_on=built_on or {},
+    )
+
+
+_BOUNDARIES = {
+    "worktree": "own git worktree per worker, no sandbox: agents run with your rights",
+    "none": "no isolation, no sandbox: the agent works in your own folder with your rights",
+}
+
+
+def _refuse_later_settings(config: OrchestratorConfig) -> None:
+    """Say plainly what this version cannot do, instead of running without it."""
+    if config.isolation == "clone":
+        raise InputError("isolation: `clone` is not in this version", hint="use `auto`, `worktree` or `none`")
+    if config.sandbox == "on":
+        raise InputError(
+            "sandbox: there is no sandbox in this version, so `on` cannot be kept",
+            hint="use `auto` or `off`, and run agents that you would run by hand",
+        )
+    if config.policy is not None:
+        raise InputError(
+            f"policy: rule files are not in this version (got {config.policy!r})",
+            hint="without one the built-in unattended policy holds: files inside the workspace only",
+        )
+
+
+def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agent]:
+    agents: dict[str, Agent] = {}
+    faults: list[str] = []
+    for task in tasks:
+        name = task.agent or ("command" if task.command else config.agent or "claude")
+        try:
+            agents[task.id] = get_agent(name)
+        except InputError as err:
+            faults.append(f"task `{task.id}`: {err}")
+            continue
+        if fault := agents[task.id].fault(task):
+            faults.append(f"task `{task.id}`: {fault}")
+    if faults:
+        raise InputError("\n".join(faults))
+    return agents
+
+
+def _repository(config: OrchestratorConfig, isolation: str) -> tuple[Path, Repository | None, str | None]:
+    folder = config.repo.expanduser().absolute()
+    if not folder.is_dir():
+        raise RepositoryError(f"repo: there is no folder {folder}", hint="give a folder with --repo")
+    if isolation == "none":
+        return folder, _repository_if_any(folder), None
+    repository = open_repository(folder)
+    return repository.root, repository, resolve_base(repository, config.base)
+
+
+def _repository_if_any(folder: Path) -> Repository | None:
+    """Without isolation a repository is not needed, but changes can be told where there is one."""
+    try:
+        return open_repository(folder)
+    except RepositoryError:
+        return None
+
+
+def _check_copies(config: OrchestratorConfig, folder: Path) -> None:
+    if faults := [fault for name in config.copy_files if (fault := copy_fault(folder, name))]:
+        raise InputError("\n".join(f"copy: {fault}" for fault in faults))
+
+
+def _max_workers(config: OrchestratorConfig, count: int, isolation: str, *, shared_folder: bool) -> int:
+    if isolation == "none" and not shared_folder:
+        if (config.max_workers or 1) > 1:
+            raise InputError(
+                f"isolation: `none` is for one worker at a time, max_workers is {config.max_workers}",
+                hint="set max_workers to 1, or let each worker have its own worktree",
+            )
+        return 1
+    return min(count, config.max_workers or default_max_workers())
+
+
+def default_max_workers() -> int:
+    """How many agents this machine takes at once, from its cores and its free memory."""
+    by_cores = max(FEWEST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
+    by_memory = psutil.virtual_memory().available // MEMORY_PER_WORKER
+    return max(1, min(by_cores, by_memory))

@@ -1,0 +1,338 @@
+"""One run: its event loop, its slots, its deadline, and the one result of each worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from orchestrator import __version__
+from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
+from orchestrator.clock import SystemClock
+from orchestrator.core import scheduler
+from orchestrator.core.isolation import git_author, make_workspaces
+from orchestrator.core.plan import RunPlan
+from orchestrator.core.results import Worker, final_result, take_report
+from orchestrator.executors.local import local_executor
+from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
+from orchestrator.journal.store import Journal
+from orchestrator.model.event import Event, EventKind, RunStatus
+from orchestrator.model.result import TaskResult
+from orchestrator.policy.unattended import UnattendedPolicy
+from orchestrator.ports import Clock
+
+_LOG = logging.getLogger("orchestrator")
+#: How often requests of other processes (`orchestrator stop`) are looked for.
+REQUEST_INTERVAL_S = 0.25
+#: Threads for blocking git and file work; checkouts saturate at twice the cores (measured).
+BLOCKING_THREADS = 2 * (os.cpu_count() or 1)
+
+_ENDS = {
+    "halt": RunStatus.HALTED,
+    "timeout": RunStatus.TIMED_OUT,
+    "interrupt": RunStatus.INTERRUPTED,
+    "request": RunStatus.INTERRUPTED,
+}
+
+
+class Run:
+    """Carries a plan out. One use: make it, `execute` it, read the results."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make the run's folder. `on_event` gets every event in the loop's thread and must not block."""
+        self.plan = plan
+        self.clock = clock or SystemClock()
+        self.run_id = new_run_id(self.clock.now())
+        self.directory = create_run_dir(self.run_id)
+        self.status = RunStatus.RUNNING
+        self._on_event = on_event
+        self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
+        self._results: dict[str, TaskResult] = {}
+        self._state = scheduler.initial_state(
+            plan.tasks, max_workers=plan.max_workers, halt=plan.config.halt, retries=plan.config.retries
+        )
+        self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
+        self._background: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fault: BaseException | None = None
+        self._stops_before_start: list[scheduler.StopRequested] = []
+
+    def stop(self, reason: str = "interrupt", *, now: bool = False) -> None:
+        """Ask the run to end; `now`: without grace. From any thread or signal handler, at any time."""
+        event = scheduler.StopRequested(reason, now)
+        if self._loop is None:
+            self._stops_before_start.append(event)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, event)
+
+    async def execute(self) -> list[TaskResult]:
+        """Run every task to its end; return one result per task, in spawn order.
+
+        Never raises for a worker's fault. When the caller's task is cancelled, every worker is
+        stopped first. Raises JournalError when the run's own record cannot be written.
+        """
+        async with AsyncExitStack() as stack:
+            lock = RunLock.acquire(self.directory)
+            stack.callback(lock.release)
+            self._journal = Journal.create(journal_path(self.directory))
+            stack.callback(self._journal.close)
+            self._began = self.clock.monotonic()
+            await self._record(EventKind.RUN_STARTED, self._description())
+            pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
+            executor = local_executor(
+                workspaces=make_workspaces(self.plan, self.run_id, pool),
+                policy=UnattendedPolicy(),
+                clock=self.clock,
+                pool=pool,
+                pass_env=self.plan.config.pass_env,
+                git_author=git_author(self.plan),
+                base_commit=self.plan.base_commit,
+            )
+            self._execute = await stack.enter_async_context(executor)
+            stack.push_async_callback(self._end_background)
+            await self._conduct()
+            await self._finish()
+        return [self._results[task.id] for task in self.plan.tasks]
+
+    # -- the conductor: events in, actions out ---------------------------------------------------
+
+    async def _conduct(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self.plan.config.timeout is not None:
+            limit = self._loop.call_later(self.plan.config.timeout, self.stop, "timeout")
+        else:
+            limit = None
+        requests = asyncio.ensure_future(self._watch_requests())
+        try:
+            self._take(scheduler.Begin())
+            for event in self._stops_before_start:
+                self._take(event)
+            while not self._state.done:
+                await self._take_next()
+                if self._fault:
+                    raise self._fault
+        finally:
+            requests.cancel()
+            if limit:
+                limit.cancel()
+
+    async def _take_next(self) -> None:
+        """Take one event in. A cancelled caller becomes a stop: workers end before it goes on."""
+        try:
+            self._take(await self._inbox.get())
+        except asyncio.CancelledError:
+            self._take(scheduler.StopRequested("interrupt", now=self._state.stopping is not None))
+            while not self._state.done:
+                self._take(await self._inbox.get())
+            await self._finish()
+            raise
+
+    def _take(self, event: scheduler.Event) -> None:
+        if isinstance(event, scheduler.StopRequested) and not self._state.stopping:
+            self._emit(EventKind.RUN_STOPPING, {"reason": event.reason, "detail": None})
+        self._state, actions = scheduler.step(self._state, event)
+        for action in actions:
+            self._perform(action)
+
+    def _perform(self, action: scheduler.Action) -> None:
+        match action:
+            case scheduler.StartAttempt(worker_id=worker_id, attempt=attempt):
+                self._spawn(self._attempt(worker_id, attempt))
+            case scheduler.StopAttempt(worker_id=worker_id, reason=reason, now=now):
+                self._workers[worker_id].stop.ask(reason, now=now)
+            case scheduler.DelayRetry(worker_id=worker_id, attempt=attempt, delay_s=delay_s):
+                self._delay(worker_id, attempt, delay_s)
+            case scheduler.EndWorker():
+                self._spawn(self._end_worker(action))
+            case scheduler.HaltRun(detail=detail):
+                self._emit(EventKind.RUN_STOPPING, {"reason": "halt", "detail": detail})
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Let go of work that ended; a fault in our own code ends the run instead of hanging it."""
+        self._background.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            self._fault = self._fault or fault
+            self._inbox.put_nowait(scheduler.StopRequested("fault", now=True))
+
+    async def _end_background(self) -> None:
+        """Wait for results that are still being made durable, and for workers still being stopped."""
+        for worker in self._workers.values():
+            worker.stop.ask("interrupt", now=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _watch_requests(self) -> None:
+        while True:
+            await asyncio.sleep(REQUEST_INTERVAL_S)
+            for request in self._journal.new_requests():
+                if request.kind == "stop":
+                    self.stop("request", now=bool(request.data.get("now")))
+
+    # -- one worker ----------------------------------------------------------------------------
+
+    async def _attempt(self, worker_id: str, number: int) -> None:
+        worker = self._workers[worker_id]
+        began, began_at = self.clock.monotonic(), self.clock.now()
+        if worker.started is None:
+            worker.started, worker.started_at = began, began_at
+        worker.attempts = number
+        spec = self._spec(worker, number)
+        worker.log_path = spec.log_path
+        wait = round(began - self._began, 6)
+        self._emit(
+            EventKind.ATTEMPT_STARTED, {"queue_wait": wait, "log_path": str(spec.log_path)}, worker_id, number
+        )
+        report = await self._execute(spec, self._sinks(worker_id, number), worker.stop)
+        take_report(worker, report)
+        worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
+        duration = worker.ended - began
+        self._emit(EventKind.ATTEMPT_FINISHED, _attempt_data(report, duration), worker_id, number)
+        self._inbox.put_nowait(scheduler.AttemptEnded(worker_id, report.outcome.status))
+
+    def _spec(self, worker: Worker, number: int) -> AttemptSpec:
+        config, task = self.plan.config, worker.task
+        reports = [self._workers[need].report for need in task.needs]
+        commits = [report.commit for report in reports if report and report.commit]
+        return AttemptSpec(
+            run_id=self.run_id,
+            task=replace(task, model=task.model or config.model),
+            attempt=number,
+            agent=self.plan.agents[task.id],
+            directory=self.directory / "workers" / task.id / str(number),
+            needs=(*self.plan.built_on.get(task.id, ()), *commits),
+            setup=config.setup,
+            setup_timeout_s=config.setup_timeout,
+            verify=config.verify if task.verify is None else task.verify,
+            verify_timeout_s=config.verify_timeout,
+            keep=config.keep,
+            log_limit=config.log_limit,
+            env=config.env,
+        )
+
+    def _sinks(self, worker_id: str, number: int) -> Sinks:
+        def emit(kind: EventKind, data: Mapping[str, Any]) -> None:
+            self._emit(kind, data, worker_id, number)
+
+        async def record(kind: EventKind, data: Mapping[str, Any]) -> None:
+            await self._record(kind, data, worker_id, number)
+
+        return Sinks(emit, record)
+
+    def _delay(self, worker_id: str, attempt: int, delay_s: float) -> None:
+        report = self._workers[worker_id].report
+        kind = report.outcome.error_kind if report else None
+        self._emit(EventKind.WORKER_RETRYING, {"delay_s": delay_s, "error_kind": kind}, worker_id, attempt)
+        asyncio.get_running_loop().call_later(delay_s, self._inbox.put_nowait, scheduler.RetryDue(worker_id))
+
+    async def _end_worker(self, end: scheduler.EndWorker) -> None:
+        result = final_result(
+            self._workers[end.worker_id],
+            end,
+            run_started=self._began,
+            now=self.clock.monotonic(),
+        )
+        self._results[end.worker_id] = result
+        counts = {"done": len(self._results), "total": len(self._workers)}
+        await self._record(
+            EventKind.WORKER_FINISHED, {"result": result.to_json(), **counts}, end.worker_id, result.attempts
+        )
+
+    # -- the journal ---------------------------------------------------------------------------
+
+    def _event(
+        self, kind: EventKind, data: Mapping[str, Any], worker_id: str | None, attempt: int | None
+    ) -> Event:
+        return Event(kind=kind, at=self.clock.now(), worker_id=worker_id, attempt=attempt, data=data)
+
+    def _emit(
+        self,
+        kind: EventKind,
+        data: Mapping[str, Any],
+        worker_id: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        event = self._event(kind, data, worker_id, attempt)
+        self._journal.append(event)
+        self._tell(event)
+
+    async def _record(
+        self,
+        kind: EventKind,
+        data: Mapping[str, Any],
+        worker_id: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        event = self._event(kind, data, worker_id, attempt)
+        seq = await asyncio.wrap_future(self._journal.append_durable(event))
+        self._tell(replace(event, seq=seq))
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 (a listener's fault must not reach the workers; it is logged)
+            _LOG.exception("the listener to the run's events failed on %s; the run goes on", event.kind)
+
+    def _description(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "run_id": self.run_id,
+            "repo": str(plan.folder),
+            "base_ref": plan.config.base,
+            "base_commit": plan.base_commit,
+            "isolation": plan.isolation,
+            "boundary": plan.boundary,
+            "max_workers": plan.max_workers,
+            "timeout_s": plan.config.timeout,
+            "pid": os.getpid(),
+            "version": __version__,
+            "tasks": [
+                {
+                    "id": task.id,
+                    "name": task.name,
+                    "agent": plan.agents[task.id].name,
+                    "needs": list(task.needs),
+                    "estimate_s": task.estimate_s,
+                }
+                for task in plan.tasks
+            ],
+        }
+
+    async def _finish(self) -> None:
+        await asyncio.gather(*self._background)
+        self.status = self._final_status()
+        wall = round(self.clock.monotonic() - self._began, 6)
+        await self._record(EventKind.RUN_FINISHED, {"status": self.status.value, "wall_seconds": wall})
+
+    def _final_status(self) -> RunStatus:
+        if all(result.success for result in self._results.values()):
+            return RunStatus.SUCCEEDED
+        return _ENDS.get(self._state.stopping or "", RunStatus.FAILED)
+
+
+def _attempt_data(report: AttemptReport, duration: float) -> dict[str, Any]:
+    outcome = report.outcome
+    return {
+        "status": outcome.status.value,
+        "error_kind": outcome.error_kind,
+        "error_message": outcome.error_message,
+        "exit_code": outcome.exit.exit_code if outcome.exit else None,
+        "signal": outcome.exit.signal if outcome.exit else None,
+        "duration": round(duration, 6),
+    }

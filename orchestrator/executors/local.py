@@ -1,0 +1,47 @@
+"""Runs attempts on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor as Pool
+from contextlib import asynccontextmanager
+from functools import partial
+
+from orchestrator.attempt.attempt import run_attempt
+from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks, Surroundings
+from orchestrator.attempt.stop import StopSignal
+from orchestrator.ports import Clock, Policy, Workspaces
+from orchestrator.sessions.spawner import Spawner
+
+#: Carries one attempt out, wherever that is.
+Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
+
+
+@asynccontextmanager
+async def local_executor(
+    *,
+    workspaces: Workspaces,
+    policy: Policy,
+    clock: Clock,
+    pool: Pool,
+    pass_env: tuple[str, ...],
+    git_author: str | None,
+    base_commit: str | None,
+) -> AsyncIterator[Execute]:
+    """Hold what all attempts on this machine share; at the end every process of theirs is gone."""
+    spawner = await Spawner.start()
+    try:
+        around = Surroundings(
+            workspaces=workspaces,
+            policy=policy,
+            clock=clock,
+            spawner=spawner,
+            pool=pool,
+            environment=EnvironmentSource(
+                user=dict(os.environ), pass_env=pass_env, git_author=git_author, base_commit=base_commit
+            ),
+        )
+        yield partial(run_attempt, around)
+    finally:
+        await spawner.aclose()
