@@ -1,0 +1,58 @@
+"""Which agents there are, by name: the built-in ones, and those that other packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from orchestrator.errors import InputError
+from orchestrator.ports import Agent
+
+#: Other packages name a callable here that returns an Agent.
+ENTRY_POINT_GROUP = "orchestrator.agents"
+
+_BUILT_IN = {
+    "command": "orchestrator.agents.command:CommandAgent",
+    "demo": "orchestrator.agents.demo:DemoAgent",
+}
+
+
+def agent_names() -> tuple[str, ...]:
+    """Return the names of all agents, sorted."""
+    return tuple(sorted({*_BUILT_IN, *_brought()}))
+
+
+def get_agent(name: str) -> Agent:
+    """Return the agent of that name. Raises InputError, with the choices, when there is none."""
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        agent: Agent = getattr(import_module(module), attribute)()
+        return agent
+    brought = _brought().get(name)
+    if brought is None:
+        raise InputError(
+            f"there is no agent `{name}`; choose one of: {', '.join(agent_names())}", hint=_near(name)
+        )
+    return _load(brought)
+
+
+def _brought() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _near(name: str) -> str | None:
+    close = get_close_matches(name.lower(), agent_names(), n=1)
+    return f"did you mean `{close[0]}`?" if close else None
+
+
+def _load(point: EntryPoint) -> Agent:
+    try:
+        factory: Callable[[], Agent] = point.load()
+    except (ImportError, AttributeError) as err:
+        raise InputError(
+            f"agent `{point.name}` cannot be loaded from `{point.value}`: {err}",
+            hint="reinstall or remove the package that brings it",
+        ) from err
+    return factory()
