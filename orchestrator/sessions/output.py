@@ -1,0 +1,83 @@
+"""What a process wrote: a file with a cap, and the last bytes in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TAIL_BYTES = 64 * 1024
+
+
+class Tail:
+    """The last bytes of a stream. Uses at most twice `size` bytes of memory."""
+
+    def __init__(self, size: int = TAIL_BYTES) -> None:
+        self._size = size
+        self._kept = bytearray()
+
+    def append(self, data: bytes) -> None:
+        self._kept += data[-self._size :]
+        if len(self._kept) > 2 * self._size:
+            del self._kept[: -self._size]
+
+    def last(self) -> bytes:
+        return bytes(self._kept[-self._size :])
+
+
+class OutputLog:
+    """An append-only file of raw bytes that keeps the first `limit` of them, and at its close the last ones.
+
+    Several processes may write to one log in turn; whoever made the log closes it. When the file cannot
+    be written, `error` says why, the file stays as it is and bytes are only counted: neither the run nor
+    the process is held up.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path = path
+        self.limit = limit
+        self.bytes_seen = 0
+        self.error: OSError | None = None
+        self._tail = Tail()
+        self._descriptor: int | None = None
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as err:
+            self.error = err
+
+    def write(self, data: bytes) -> None:
+        room = max(0, self.limit - self.bytes_seen)
+        self.bytes_seen += len(data)
+        if room:
+            self._put(data[:room])
+        if len(data) > room:
+            self._tail.append(data[room:])
+
+    def remark(self, text: str) -> None:
+        """Add a line of our own, which no cap holds back."""
+        self._put(f"\n[orchestrator: {text}]\n".encode())
+
+    def close(self) -> None:
+        """Write what the cap held back as far as it was kept. May be called again."""
+        beyond = self.bytes_seen - self.limit
+        if beyond > 0 and self._descriptor is not None:
+            last = self._tail.last()
+            self.remark(
+                f"output beyond {self.limit} bytes is not kept here; "
+                f"{beyond - len(last)} bytes left out, the last {len(last)} follow"
+            )
+            self._put(last)
+        self._release()
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view and self._descriptor is not None:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as err:
+            self.error = err
+            self._release()
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
