@@ -4,35 +4,58 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from orchestrator.errors import InputError
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
-_HALT = re.compile(r"never|(?:soon|now),fail=[1-9]\d*%?")
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PARTS = r"\s*".join(rf"(?:([0-9]+(?:\.[0-9]+)?)\s*{unit})?" for unit in _UNITS)
+_DURATION = re.compile(_PARTS)
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_LONGEST = 3650 * 86400.0
+_HALT = re.compile(r"never|(?:soon|now),fail=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)")
+_AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse_duration(value: object) -> float:
     """Read seconds as a number, or a text such as `30m`, `90s`, `1.5h`, `1h30m`; must be above zero."""
-    expected = "expected a duration above zero, such as 90, 90s, 30m or 1h30m"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(expected)  # noqa: TRY004 (pydantic turns only ValueError into a fault)
-    seconds = _seconds(value) if isinstance(value, str) else float(value)
-    if seconds is None or not 0 < seconds < float("inf"):
-        raise ValueError(expected)
-    return seconds
+    seconds = _seconds(value) if isinstance(value, str) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+        raise ValueError("expected a duration above zero and below ten years, such as 90, 90s, 30m or 1h30m")
+    return float(seconds)
 
 
 def _seconds(text: str) -> float | None:
-    parts = _DURATION.findall(text.strip())
-    if not parts or _DURATION.sub("", text.strip()).strip():
+    text = text.strip()
+    if len(text) > 40 or not text:
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    parts = _DURATION.fullmatch(text)
+    if not parts:
+        return None
+    return sum(
+        float(number or 0) * size for number, size in zip(parts.groups(), _UNITS.values(), strict=True)
+    )
 
 
 def _halt(value: object) -> object:
@@ -42,47 +65,70 @@ def _halt(value: object) -> object:
 
 
 def _author(value: object) -> object:
-    if not isinstance(value, str) or not re.fullmatch(r"[^<>\n]+ <[^<>\s]+>", value):
+    if not isinstance(value, str) or not _AUTHOR.fullmatch(value):
         raise ValueError("expected `Name <address>`")
     return value
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("expected text without NUL characters")
+    return value
+
+
+def _filled(value: str) -> str:
+    if not value.strip():
+        raise ValueError("expected text, not nothing")
+    return _text(value)
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError("expected a variable name of A-Z a-z 0-9 _, not starting with a digit")
+    return value
+
+
+_DURATION_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+#: Text that a program's arguments and environment can hold.
+Text = Annotated[str, AfterValidator(_text)]
+#: The same, and never empty or blank.
+FilledText = Annotated[str, AfterValidator(_filled)]
 #: A program, or a command line for the shell; never empty.
-CommandLine = Annotated[str, Field(min_length=1, pattern=r"\S")]
+CommandLine = FilledText
 #: A name that an environment can hold.
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+VariableName = Annotated[str, AfterValidator(_variable)]
 
 
 class OrchestratorConfig(BaseModel):
     """The settings of a run, with the names that the task file uses. Durations become seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         """Raise InputError, with every fault, when a value cannot be used."""
         try:
             super().__init__(**values)
         except ValidationError as err:
-            raise InputError(_describe(err)) from err
+            raise InputError("\n".join(str(fault) for fault in faults_of(err, type(self)))) from err
 
     repo: Annotated[Path, Field(strict=False)] = Path()
-    base: Annotated[str, Field(min_length=1)] = "HEAD"
-    agent: str | None = None  #: None: `command` for a task with a command, else `claude`
-    model: str | None = None
+    base: FilledText = "HEAD"
+    agent: FilledText | None = None  #: None: `command` for a task with a command, else `claude`
+    model: FilledText | None = None
     max_workers: Annotated[int, Field(ge=1)] | None = None  #: None: from cores and memory
     timeout: Duration | None = 1800.0  #: the whole run; None: no limit
     isolation: Literal["auto", "worktree", "clone", "none"] = "auto"
     sandbox: Literal["auto", "on", "off"] = "auto"
     setup: tuple[CommandLine, ...] = Field(default=(), strict=False)
     setup_timeout: Duration = 600.0  #: for each `setup` command
-    copy_files: tuple[str, ...] = Field(default=(), alias="copy", strict=False)
+    copy_files: tuple[FilledText, ...] = Field(default=(), alias="copy", strict=False)
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
-    policy: str | None = None
+    policy: FilledText | None = None
     retries: Annotated[int, Field(ge=0)] = 0
-    env: Mapping[VariableName, str] = {}
+    env: Mapping[VariableName, Text] = {}
     pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment
     author: Annotated[str, BeforeValidator(_author)] = "orchestrator <orchestrator@localhost>"
     keep: Literal["never", "failed", "always"] = "never"  #: which workspaces stay after the run
@@ -94,13 +140,79 @@ class OrchestratorConfig(BaseModel):
         return cls()
 
 
-def _describe(err: ValidationError) -> str:
-    """One line per fault: the field's name, what was given and what was expected."""
-    return "\n".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: "
-        f"{fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})"
-        for fault in err.errors()
-    )
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with values that a person wrote."""
+
+    where: tuple[str | int, ...]  #: the keys and indexes that lead to it
+    message: str
+    kind: str = ""  #: pydantic's word for it
+    at_key: bool = False  #: the key itself is wrong, not its value
+
+    def under(self, where: tuple[str | int, ...]) -> Self:
+        """Return the fault as seen from further up."""
+        return replace(self, where=where + self.where)
+
+    def __str__(self) -> str:
+        return f"{'.'.join(str(part) for part in self.where)}: {self.message}".removeprefix(": ")
+
+
+#: Our words for pydantic's kinds of faults; `{…}` comes from the fault's own context.
+_WORDS = {
+    "missing": "missing; expected a value for this key",
+    "string_type": "expected text",
+    "string_unicode": "expected text that UTF-8 can hold",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "path_type": "expected a path",
+    "tuple_type": "expected a list",
+    "mapping_type": "expected a mapping of keys to values",
+    "dict_type": "expected a mapping of keys to values",
+    "greater_than_equal": "expected {ge} or more",
+    "literal_error": "expected one of {expected}",
+    "invalid_key": "expected text as the key",
+}
+
+
+def faults_of(err: ValidationError, model: type[BaseModel]) -> list[Fault]:
+    """Put pydantic's faults into our words, with the right key suggested for one that is mistyped."""
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    return [_fault(details, keys) for details in err.errors(include_url=False)]
+
+
+def _fault(details: ErrorDetails, keys: Sequence[str]) -> Fault:
+    where, kind = details["loc"], details["type"]
+    at_key = where[-1:] == ("[key]",)
+    if kind == "extra_forbidden":
+        return Fault(where, "unknown key; " + suggestion(str(where[-1]), keys), kind, at_key=True)
+    words = _WORDS.get(kind, details["msg"].removeprefix("Value error, "))
+    message = words.format(**details.get("ctx", {})) if kind in _WORDS else words
+    if kind != "missing":
+        message += f" (got {_short(details['input'])})"
+    return Fault(where[:-1] if at_key else where, message, kind, at_key=at_key)
+
+
+def suggestion(wrong: str, right: Sequence[str]) -> str:
+    """Name the nearest of the `right` words, or all of them when none is near."""
+    near = get_close_matches(wrong.lower().replace("-", "_"), right, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(right)}"
+
+
+def _short(value: object) -> str:
+    """Show a value without its content where that could be long or deep: aliases make small bombs."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "a list"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:59] + "…")
+    if value is None:
+        return "nothing"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a huge number"
+    return reprlib.repr(value)
 
 
 def home() -> Path:
@@ -108,7 +220,9 @@ def home() -> Path:
     if chosen := os.environ.get("ORCHESTRATOR_HOME"):
         return Path(chosen).expanduser().absolute()
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state).absolute() if state else Path.home() / ".local" / "state") / "orchestrator"
+    # Its specification says to ignore a relative path.
+    base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return base / "orchestrator"
 
 
 def runs_dir() -> Path:

@@ -1,0 +1,147 @@
+"""What must hold among the tasks of one run, and for each of them wherever it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+
+from orchestrator.config import Fault
+from orchestrator.errors import InputError
+from orchestrator.model.task import Task, id_fault
+
+NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def check_tasks(tasks: Sequence[Task]) -> None:
+    """Raise InputError, with every fault, when these tasks cannot be one run."""
+    if not tasks:
+        raise InputError("there are no tasks", hint="give at least one task to run")
+    numbered = dict(enumerate(tasks))
+    faults = [fault for index, task in numbered.items() for fault in _own_faults(index, task)]
+    faults += find_faults(numbered, {index: task.id for index, task in numbered.items()})
+    if faults:
+        raise InputError("\n".join(_line(fault, tasks) for fault in faults))
+
+
+def find_faults(tasks: Mapping[int, Task], ids: Mapping[int, str]) -> list[Fault]:
+    """Find every fault among tasks; each leads to a task by its index, then to the key.
+
+    `ids` are all the ids that were written, also of tasks too faulty to be among `tasks`.
+    """
+    faults = [*_duplicates(ids), *_unknown_needs(tasks, set(ids.values()))]
+    index_of = {task.id: index for index, task in tasks.items()}
+    graph = {
+        task.id: [need for need in task.needs if need in index_of and need != task.id]
+        for task in tasks.values()
+    }
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as err:
+        circle = list(reversed(err.args[1]))
+        where = (index_of[circle[0]], "needs")
+        return [*faults, Fault(where, f"these tasks wait for each other: {' -> '.join(circle)}")]
+    return [*faults, *_contended_files(tasks, graph, order)]
+
+
+def name_fault(name: str) -> str | None:
+    """Say why `name` cannot be shown as a task's name; None when it can."""
+    if not name.strip():
+        return "expected text, not nothing"
+    if NOT_IN_NAMES.search(name):
+        return "expected one line without control characters"
+    return None
+
+
+def path_fault(path: str) -> str | None:
+    """Say why `path` cannot name a file inside the repository; None when it can."""
+    parts = re.split(r"[/\\]", path)
+    if not path.strip() or "\0" in path or str(PurePosixPath(path)) == ".":
+        return "expected the path of a file"
+    if path[0] in "/\\" or _DRIVE.match(path):
+        return "expected a path relative to the repository's root"
+    if ".." in parts:
+        return "expected a path inside the repository, without `..`"
+    if any(part.lower() == ".git" for part in parts):
+        return "expected a path outside `.git`"
+    return None
+
+
+def _line(fault: Fault, tasks: Sequence[Task]) -> str:
+    index, *where = fault.where
+    return f"task {tasks[int(index)].id!r}: {Fault(tuple(where), fault.message)}"
+
+
+def _own_faults(index: int, task: Task) -> Iterable[Fault]:
+    """Check what a Task made in Python can have wrong; from a task file it is right already."""
+    if fault := id_fault(task.id):
+        yield Fault((index, "id"), fault)
+    if fault := name_fault(task.name):
+        yield Fault((index, "name"), fault)
+    if not task.prompt.strip() and not task.command:
+        yield Fault((index, "prompt"), "expected text: what is the agent to do?")
+    for key, paths in (("files", task.files), ("may_touch", task.may_touch)):
+        for position, path in enumerate(paths):
+            if fault := path_fault(path):
+                yield Fault((index, key, position), f"{fault} (got {path!r})")
+    limits = {"timeout": task.timeout_s, "idle_timeout": task.idle_timeout_s, "estimate": task.estimate_s}
+    for key, seconds in limits.items():
+        if seconds is not None and not seconds > 0:
+            yield Fault((index, key), f"expected a duration above zero (got {seconds!r})")
+    if task.retries is not None and task.retries < 0:
+        yield Fault((index, "retries"), f"expected 0 or more (got {task.retries!r})")
+
+
+def _duplicates(ids: Mapping[int, str]) -> Iterable[Fault]:
+    first: dict[str, str] = {}
+    for index, task_id in ids.items():
+        other = first.get(task_id.lower())
+        if other is None:
+            first[task_id.lower()] = task_id
+        else:
+            same = "" if other == task_id else f" as `{other}`; upper and lower case are one on many disks"
+            yield Fault((index, "id"), f"`{task_id}` is given twice{same}")
+
+
+def _unknown_needs(tasks: Mapping[int, Task], known: Collection[str]) -> Iterable[Fault]:
+    for index, task in tasks.items():
+        for position, need in enumerate(task.needs):
+            where = (index, "needs", position)
+            if need == task.id:
+                yield Fault(where, f"`{need}` cannot need itself")
+            elif need not in known:
+                yield Fault(where, f"there is no task `{need}`{_near(need, known)}")
+
+
+def _near(need: str, known: Collection[str]) -> str:
+    near = get_close_matches(need, known, n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _contended_files(
+    tasks: Mapping[int, Task], graph: Mapping[str, Sequence[str]], order: Sequence[str]
+) -> Iterable[Fault]:
+    """Find files that two tasks declare which can run at once.
+
+    In an order that fits the needs it is enough that each of a file's tasks builds on the one before it.
+    """
+    before: dict[str, int] = {}  # a bit for each task that must end first, and for the task itself
+    for position, task_id in enumerate(order):
+        before[task_id] = 1 << position
+        for need in graph[task_id]:
+            before[task_id] |= before[need]
+    position_of = {task_id: position for position, task_id in enumerate(order)}
+    last: dict[str, str] = {}
+    for index, task in sorted(tasks.items(), key=lambda item: position_of[item[1].id]):
+        for number, path in enumerate(task.files):
+            other = last.get(path, task.id)
+            if not before[task.id] >> position_of[other] & 1:
+                yield Fault(
+                    (index, "files", number),
+                    f"`{other}` declares {path!r} too, and neither needs the other: they would conflict; "
+                    "let one need the other, or list the file under `may_touch` in both",
+                )
+            last[path] = task.id
