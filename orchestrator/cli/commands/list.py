@@ -1,0 +1,86 @@
+"""`orchestrator list`: the runs there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import json_option, repo_option
+from orchestrator.cli.output import paint, table, write, write_json
+
+_NEWEST = 20
+_COLOURS = {"succeeded": "green", "running": "cyan", "interrupted": "yellow"}
+
+
+@click.command()
+@repo_option
+@click.option("--all", "show_all", is_flag=True, help=f"All runs, not only the newest {_NEWEST}.")
+@json_option
+def command(repo: Path | None, show_all: bool, as_json: bool) -> None:
+    """List the runs, newest first.
+
+    Without --repo those over every repository.
+
+    \b
+    Example:
+      orchestrator list
+      orchestrator list --repo . --all --json
+    """
+    from orchestrator.cli.runs import is_over
+    from orchestrator.journal.runs import list_runs, run_dir
+
+    run_ids = [run_id for run_id in list_runs() if repo is None or is_over(repo, run_dir(run_id))]
+    shown = run_ids if show_all else run_ids[:_NEWEST]
+    entries = [_entry(run_dir(run_id)) for run_id in shown]
+    if as_json:
+        write_json(entries)
+        return
+    if not entries:
+        write("no runs yet; `orchestrator demo` makes one")
+        return
+    header, *lines = table([("RUN", "STARTED", "DONE", "TIME", "STATUS", "REPOSITORY"), *map(_row, entries)])
+    write(paint(header, "bold"))
+    for entry, line in zip(entries, lines, strict=True):
+        status = entry["status"]
+        write(line.replace(status, paint(status, _COLOURS.get(status, "red")), 1))
+    if len(shown) < len(run_ids):
+        write(f"{len(run_ids) - len(shown)} older runs: `orchestrator list --all`")
+
+
+def _entry(folder: Path) -> dict[str, Any]:
+    from orchestrator.errors import JournalError
+    from orchestrator.journal.state import load_state
+    from orchestrator.report.build import build_report
+
+    keys = ("run_id", "repo", "status", "started_at", "finished_at", "wall_seconds", "counts")
+    try:
+        state = load_state(folder)
+    except JournalError as err:
+        return dict.fromkeys(keys) | {
+            "run_id": folder.name,
+            "status": "unreadable",
+            "error_message": err.message,
+            "tasks": 0,
+        }
+    report = build_report(state)
+    return {key: report[key] for key in keys} | {"tasks": len(state.workers)}
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    from datetime import datetime
+
+    from orchestrator.report.words import duration, one_line
+
+    if entry["status"] == "unreadable":
+        return (entry["run_id"], "", "", "", "unreadable", one_line(entry["error_message"]))
+    started = datetime.fromisoformat(entry["started_at"]).astimezone()
+    return (
+        entry["run_id"],
+        f"{started:%Y-%m-%d %H:%M}",
+        f"{entry['counts']['succeeded']}/{entry['tasks']}",
+        duration(entry["wall_seconds"]),
+        entry["status"],
+        one_line(entry["repo"]),
+    )

@@ -1,0 +1,92 @@
+"""Carries a plan out in the foreground: signals, live progress, the events file, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from orchestrator.cli.event_lines import line_writer, open_events
+from orchestrator.cli.feed import Feed
+from orchestrator.cli.live import progress
+from orchestrator.cli.output import say, say_warning
+from orchestrator.core.plan import RunPlan
+from orchestrator.core.run import Run
+from orchestrator.model.event import Event, RunStatus
+
+EXIT_CODES = {
+    RunStatus.SUCCEEDED: 0,
+    RunStatus.FAILED: 1,
+    RunStatus.TIMED_OUT: 1,
+    RunStatus.HALTED: 4,
+    RunStatus.INTERRUPTED: 130,
+}
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool) -> Run:
+    """Run the plan to its end and return the run. A person may stop it with Ctrl-C."""
+    with ExitStack() as stack:
+        feeds: list[Feed] = []
+        if events is not None:
+            feeds.append(stack.enter_context(_events_feed(events)))
+        run = Run(plan, on_event=lambda event: _push(feeds, event))
+        say_header(run)
+        screen = progress(wanted=show_progress)
+        stack.callback(screen.close)
+        feeds.append(screen)
+        asyncio.run(_execute(run, screen))
+    return run
+
+
+def _push(feeds: list[Feed], event: Event) -> None:
+    for feed in feeds:
+        feed.push(event)
+
+
+def say_header(run: Run) -> None:
+    """Say what is about to happen, and behind which boundary."""
+    plan = run.plan
+    at = f" at {plan.base_commit[:12]}" if plan.base_commit else ""
+    say(f"run {run.run_id}: {len(plan.tasks)} tasks, {plan.max_workers} at once")
+    say(f"  repository  {plan.folder}{at}")
+    say(f"  boundary    {plan.boundary}")
+    say(f"  look        orchestrator status {run.run_id} · logs in {run.directory}")
+    for warning in plan.warnings:
+        say_warning(warning)
+
+
+@contextmanager
+def _events_feed(name: str) -> Iterator[Feed]:
+    with ExitStack() as stack:
+        stream = open_events(name)
+        if name != "-":
+            stack.enter_context(stream)
+        feed = Feed(line_writer(stream))
+        try:
+            yield feed
+        finally:
+            feed.close()
+            if feed.fault:
+                say_warning(f"--events {name} is not complete: {feed.fault.strerror}")
+
+
+async def _execute(run: Run, screen: Feed) -> None:
+    loop = asyncio.get_running_loop()
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            screen.push("stopping; press Ctrl-C again to stop at once")
+        elif asked == 2:
+            screen.push("stopping at once")
+        run.stop("interrupt", now=asked > 1)
+
+    for name in _SIGNALS:
+        number = getattr(signal, name)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` and `&` mean it
+            loop.add_signal_handler(number, stop)
+    await run.execute()

@@ -1,0 +1,106 @@
+"""Shows a run on stderr while it goes: a block of lines on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from orchestrator.cli.feed import Feed, Item
+from orchestrator.cli.footer import Footer
+from orchestrator.cli.output import paint
+from orchestrator.cli.progress import BUSY, block, log_line
+from orchestrator.journal.state import RunState, apply
+from orchestrator.journal.worker_state import WorkerState
+from orchestrator.safe_text import last_line
+
+REDRAW_S = 0.1  #: at most so often
+TICK_S = 0.25  #: at least so often, for the clocks
+_TAIL_BYTES = 4096
+
+
+def progress(stream: TextIO = sys.stderr, *, wanted: bool = True) -> Feed:
+    """Return the feed that shows a run's events on `stream`, in the way that suits it."""
+    if not wanted:
+        return Feed(partial(_write_notes, stream))
+    if is_terminal(stream):
+        return Feed(_live(stream), pause_s=REDRAW_S, tick_s=TICK_S)
+    return Feed(_plain(stream))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether lines there can be redrawn."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def draw_state(footer: Footer, stream: TextIO, state: RunState, above: Sequence[str] = ()) -> None:
+    """Draw the whole run as it stands now."""
+    columns, rows = terminal_size(stream)
+    lines = block(
+        state,
+        datetime.now(UTC),
+        (columns, rows - 1),
+        last_line=log_tail,
+        paint=lambda text, colour: paint(text, colour, stream),
+    )
+    footer.draw(lines, columns, above)
+
+
+def terminal_size(stream: TextIO) -> tuple[int, int]:
+    """Columns and rows as they are now; 80 by 24 where the terminal does not know."""
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return columns or 80, rows or 24
+
+
+def log_tail(worker: WorkerState, width: int) -> str:
+    """The last line that a busy worker wrote, read from its log only now that somebody looks."""
+    if not worker.log_path or worker.phase not in BUSY:
+        return ""
+    try:
+        with Path(worker.log_path).open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
+            return last_line(log.read(_TAIL_BYTES), width)
+    except FileNotFoundError:
+        return ""  # it has written nothing yet
+
+
+def _live(stream: TextIO) -> Callable[[Sequence[Item]], None]:
+    state = RunState()
+    footer = Footer(stream)
+
+    def show(items: Sequence[Item]) -> None:
+        notes = [item for item in items if isinstance(item, str)]
+        for item in items:
+            if not isinstance(item, str):
+                apply(state, item)
+        if state.workers or notes:
+            draw_state(footer, stream, state, notes)
+
+    return show
+
+
+def _plain(stream: TextIO) -> Callable[[Sequence[Item]], None]:
+    state = RunState()
+
+    def show(items: Sequence[Item]) -> None:
+        lines = []
+        for item in items:
+            if isinstance(item, str):
+                lines.append(item)
+                continue
+            apply(state, item)
+            if line := log_line(item, state):
+                lines.append(line)
+        _write_notes(stream, lines)
+
+    return show
+
+
+def _write_notes(stream: TextIO, items: Sequence[Item]) -> None:
+    if lines := [item for item in items if isinstance(item, str)]:
+        stream.write("\n".join(lines) + "\n")
+        stream.flush()

@@ -1,0 +1,200 @@
+"""What a run looks like while it goes: lines of text drawn from its state, for a terminal or a log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestrator.cli.eta import remaining
+from orchestrator.journal.state import RunState
+from orchestrator.journal.worker_state import WorkerState
+from orchestrator.model.event import Event, EventKind, Phase
+from orchestrator.model.result import Status
+from orchestrator.report.words import duration, one_line
+
+#: (text, colour) -> text; the colour names are those of `output.paint`.
+Paint = Callable[[str, str], str]
+#: (worker, width) -> the last line that it wrote.
+LastLine = Callable[[WorkerState, int], str]
+BUSY = frozenset(Phase) - {Phase.QUEUED, Phase.FINISHED}
+_STATE_WIDTH = max(len(word) for word in (*Phase, *Status))
+_COLOURS = {
+    Phase.QUEUED: "dim",
+    Phase.RUNNING: "cyan",
+    Phase.WAITING: "yellow",
+    Status.SUCCEEDED: "green",
+    Status.CANCELLED: "yellow",
+    Status.PARKED: "yellow",
+}
+_BUSY_COLOUR, _ENDED_COLOUR = "blue", "red"
+
+
+def block(
+    state: RunState, now: datetime, size: tuple[int, int], *, last_line: LastLine, paint: Paint
+) -> list[str]:
+    """Draw the whole run in at most `size` (columns, rows): a line per worker, then the overall bar."""
+    columns, rows = size
+    workers = list(state.workers.values())
+    shown = visible(workers, max(0, rows - 2))
+    id_width = min(max((len(worker.id) for worker in shown), default=0), max(8, columns // 3))
+    lines = [
+        _worker_line(worker, now, columns=columns, id_width=id_width, last_line=last_line, paint=paint)
+        for worker in shown
+    ]
+    if len(shown) < len(workers):
+        lines.append(paint(_hidden(workers, shown)[: columns - 1], "dim"))
+    lines.append(_bar(state, now, columns, paint))
+    return lines[-max(1, rows) :]
+
+
+def visible(workers: Sequence[WorkerState], rows: int) -> list[WorkerState]:
+    """Choose who gets a line, in spawn order: all if they fit, else the busy, the failed, the next."""
+    if len(workers) <= rows:
+        return list(workers)
+    chosen = sorted(workers, key=_rank)[: max(0, rows - 1)]
+    ids = {worker.id for worker in chosen}
+    return [worker for worker in workers if worker.id in ids]
+
+
+def _rank(worker: WorkerState) -> int:
+    if worker.phase is Phase.WAITING:
+        return 0
+    if worker.phase in BUSY:
+        return 1
+    if worker.result is None:
+        return 3
+    return 4 if worker.result.success else 2
+
+
+def _hidden(workers: Sequence[WorkerState], shown: Sequence[WorkerState]) -> str:
+    ids = {worker.id for worker in shown}
+    words = Counter(_group(worker) for worker in workers if worker.id not in ids)
+    return ", ".join(f"+{words[word]} {word}" for word in ("busy", "queued", "failed", "done") if words[word])
+
+
+def _group(worker: WorkerState) -> str:
+    if worker.result is not None:
+        return "done" if worker.result.success else "failed"
+    return "busy" if worker.phase in BUSY else "queued"
+
+
+def _worker_line(
+    worker: WorkerState, now: datetime, *, columns: int, id_width: int, last_line: LastLine, paint: Paint
+) -> str:
+    word: Phase | Status = worker.result.status if worker.result else worker.phase
+    usual = _BUSY_COLOUR if isinstance(word, Phase) else _ENDED_COLOUR
+    elapsed = _elapsed(worker, now)
+    room = columns - id_width - _STATE_WIDTH - 14
+    said = _said(worker, room, last_line) if room > 0 else ""
+    time = f"{duration(elapsed) if elapsed is not None else '':>8}"
+    head = f"{clip(worker.id, id_width):{id_width}}  "
+    if len(head) + _STATE_WIDTH + len(time) >= columns:
+        return f"{head}{paint(word, _COLOURS.get(word, usual))}"
+    return f"{head}{paint(f'{word:{_STATE_WIDTH}}', _COLOURS.get(word, usual))}{time}  {paint(said, 'dim')}"
+
+
+def _elapsed(worker: WorkerState, now: datetime) -> float | None:
+    if worker.result is not None:
+        return worker.result.duration
+    if not worker.attempts:
+        return None
+    return max(0.0, (now - worker.attempts[0].started_at).total_seconds())
+
+
+def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
+    """What is worth a look: why it ended, what it asks, what it waits for, else its last line."""
+    if worker.result is not None:
+        return clip(one_line(worker.result.error_message or ""), room)
+    if request := worker.pending_permission:
+        return clip(one_line(f"asks: {asked(request)}"), room)
+    if worker.phase is Phase.QUEUED:
+        return clip(f"needs {', '.join(worker.needs)}" if worker.needs else "", room)
+    return last_line(worker, room)
+
+
+def asked(request: Mapping[str, Any]) -> str:
+    """Say a permission request in words: `write src/a.ts`, `shell npm test`."""
+    what = request.get("path") or request.get("command") or ""
+    return f"{request.get('tool', 'something')} {what}".strip()
+
+
+def clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def _bar(state: RunState, now: datetime, columns: int, paint: Paint) -> str:
+    total = len(state.workers)
+    failed = sum(worker.result is not None and not worker.result.success for worker in state.workers.values())
+    facts = [f"{state.done}/{total} done"]
+    if failed:
+        facts.append(f"{failed} failed")
+    facts.append(duration(_run_elapsed(state, now)))
+    left = remaining(state, now)
+    if left is not None and not state.stopping:
+        facts.append(f"about {duration(left)} left" if left >= 1 else "nearly done")
+    if state.stopping:
+        facts.append(f"stopping ({state.stopping})")
+    text = "  ".join(facts)
+    width = min(40, columns - len(text) - 4)
+    if width < 5:
+        return text[: columns - 1]
+    full = width * state.done // total if total else width
+    return f"{paint('#' * full, 'red' if failed else 'green')}{paint('.' * (width - full), 'dim')}  {text}"
+
+
+def _run_elapsed(state: RunState, now: datetime) -> float:
+    if state.wall_seconds is not None or state.started_at is None:
+        return state.elapsed
+    return max(0.0, (now - state.started_at).total_seconds())
+
+
+def log_line(event: Event, state: RunState) -> str | None:
+    """One plain line for an event that matters to a reader; `state` is the one after it."""
+    words = _LOG_LINES.get(event.kind)
+    text = words(event, state) if words else None
+    if text is None:
+        return None
+    return f"[{duration(_run_elapsed(state, event.at)):>7}] {text}"
+
+
+def _started(event: Event, _state: RunState) -> str:
+    return f"started    {event.worker_id}" + (
+        f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
+    )
+
+
+def _finished(event: Event, state: RunState) -> str:
+    result = event.data["result"]
+    why = f": {one_line(result['error_message'])}" if result.get("error_message") else ""
+    count = f"{event.data.get('done', state.done)}/{event.data.get('total', len(state.workers))}"
+    return f"{result['status']:10} {event.worker_id} {count} in {duration(result['duration'])}{why}"
+
+
+def _waiting(event: Event, state: RunState) -> str | None:
+    assert event.worker_id is not None
+    request = state.workers[event.worker_id].pending_permission
+    if event.data["phase"] != Phase.WAITING or request is None:
+        return None
+    return f"waiting    {event.worker_id} asks: {one_line(asked(request))}"
+
+
+def _retrying(event: Event, _state: RunState) -> str:
+    return (
+        f"retrying   {event.worker_id} in {duration(event.data['delay_s'])} ({event.data.get('error_kind')})"
+    )
+
+
+def _stopping(event: Event, _state: RunState) -> str:
+    detail = event.data.get("detail")
+    return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
+
+
+_LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
+    EventKind.ATTEMPT_STARTED: _started,
+    EventKind.ATTEMPT_PHASE: _waiting,
+    EventKind.WORKER_FINISHED: _finished,
+    EventKind.WORKER_RETRYING: _retrying,
+    EventKind.RUN_STOPPING: _stopping,
+}

@@ -1,0 +1,27 @@
+"""The end of a run in the foreground: its report, and where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.cli.output import write, write_json
+from orchestrator.core.run import Run
+from orchestrator.journal.state import load_state
+from orchestrator.report.build import build_report
+from orchestrator.report.text import render_text
+
+
+def show_end(run: Run, *, as_json: bool) -> Mapping[str, Any]:
+    """Write the report to stdout, as text or JSON, and return it."""
+    report = build_report(load_state(run.directory))
+    if as_json:
+        write_json(report)
+        return report
+    write(render_text(report))
+    branches = [entry["branch"] for entry in report["results"] if entry["branch"] and entry["files_changed"]]
+    if branches:
+        write(f"branches  {len(branches)} with work: git branch --list 'orchestrator/{run.run_id}/*'")
+        write(f"          first: git diff {report['base_commit'][:12]}...{branches[0]}")
+    write(f"report    orchestrator report {run.run_id} --html report.html")
+    return report
