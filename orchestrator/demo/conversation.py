@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GIT = ("git", "-c", "user.name=demo agent", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
+#: A question about a subject up to this long stays on one row.
+_ONE_ROW = 40
 
 
 def converse(arguments: list[str], program: str) -> int:
@@ -136,7 +138,8 @@ class Turn:
 
     def _asked(self, verb: str, subject: str, preview: list[str]) -> bool:
         """Ask, keep the time the answer took, and remember a refusal."""
-        shown = printable(subject)
+        # Where a row wraps, the reader must be able to count its cells.
+        shown = printable(subject, ascii_only=len(subject) > _ONE_ROW)
         title = "Run command" if verb == "run" else f"{verb.capitalize()} file"
         began = time.monotonic()
         number = len(self._waits) + 1

@@ -15,17 +15,17 @@ YES = "Yes"
 NO = "No, and tell the agent why (esc)"
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, ascii_only: bool = False) -> str:
     """Escape, as JSON does, all that a terminal would not show as one plain cell or two."""
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
-    return "".join(_cell(char) for char in text)
+    return "".join(_cell(char, ascii_only) for char in text)
 
 
-def _cell(char: str) -> str:
+def _cell(char: str, ascii_only: bool) -> str:
     if char == "\\":
         return "\\\\"
-    if char.isprintable() and not category(char).startswith("M"):
+    if char.isprintable() and not category(char).startswith("M") and (char.isascii() or not ascii_only):
         return char
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

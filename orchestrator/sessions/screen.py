@@ -34,5 +34,5 @@ class Screen:
         return [line.text.rstrip() for line in self._terminal.view()]
 
     def text(self) -> str:
-        """The page as one text, without the empty rows at its end."""
-        return "\n".join(self.lines()).rstrip()
+        """The page as one text: wrapped rows are joined again, empty ones at the end left out."""
+        return "\n".join(self._terminal.text()).rstrip()

@@ -42,6 +42,13 @@ def test_only_the_visible_page_is_kept() -> None:
     assert screen.text().split("\n") == ["line 99996", "line 99997", "line 99998", "line 99999"]
 
 
+def test_wrapped_rows_are_one_line_of_text() -> None:
+    screen = Screen(rows=5, cols=10)
+    screen.feed(b"a line of twenty-six cells\r\nshort\r\n")
+    assert screen.lines()[:4] == ["a line of", "twenty-six", " cells", "short"]
+    assert screen.text() == "a line of twenty-six cells\nshort"
+
+
 def test_a_program_cannot_resize_the_page() -> None:
     screen = Screen(rows=10, cols=30)
     screen.feed(b"\x1b[8;99999;99999t" + b"x" * 31)
