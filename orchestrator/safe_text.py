@@ -52,12 +52,9 @@ def last_line(tail: bytes, width: int = 200) -> str:
 
 
 def final_text(tail: bytes, limit: int = 16_384) -> str:
-    """Return the end of an agent's output for its result, `limit` characters at most, in whole lines."""
+    """Return the end of an agent's output for its result, `limit` characters at most."""
     text = safe_text(decode(tail)).strip("\n").rstrip()
-    if len(text) <= limit:
-        return text
-    kept = text[len(text) - limit :]
-    return kept.partition("\n")[2] or kept
+    return text if len(text) <= limit else "…" + text[len(text) - limit + 1 :]
 
 
 def _cut(text: str, width: int) -> str:
