@@ -128,7 +128,11 @@ class AttemptSession:
             exit_file=self._spec.directory / f"exit-{len(self.processes) + 1}.json",
         )
         self.processes.append(process)
+        self.emit(EventKind.PROCESS_STARTED, pid=process.pid, argv=list(argv), terminal=terminal)
+        await self._end_if_closed(process)
+        return process
+
+    async def _end_if_closed(self, process: Process) -> None:
+        """The attempt may have been stopped while the process was starting."""
         if self._closed:
             await process.stop(now=True)
-        self.emit(EventKind.PROCESS_STARTED, pid=process.pid, argv=list(argv), terminal=terminal)
-        return process

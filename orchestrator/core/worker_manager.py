@@ -171,12 +171,17 @@ class WorkerManager:
     def _run_claimed(self, worker_ids: list[str], config: OrchestratorConfig) -> None:
         try:
             if run := self._begin(worker_ids, config):
-                self._fulfil(_in_thread(run))
+                results, interrupted = _in_thread(run)
+                self._fulfil(results)
+                if interrupted:
+                    raise KeyboardInterrupt
         finally:
             self._release(worker_ids)
 
     def _begin(self, worker_ids: list[str], config: OrchestratorConfig) -> Run | None:
         """Make the run of these workers; those whose earlier needs failed end here."""
+        if not worker_ids:
+            return None
         check_tasks(list(self._tasks.values()))
         startable = [worker_id for worker_id in worker_ids if not self._skipped(worker_id, worker_ids)]
         if not startable:
@@ -211,7 +216,7 @@ class WorkerManager:
         task = self._tasks[worker_id]
         return replace(task, needs=tuple(need for need in task.needs if need in together))
 
-    def _limited(self, max_workers: int | None, timeout: float | None) -> OrchestratorConfig:
+    def _limited(self, max_workers: object, timeout: object) -> OrchestratorConfig:
         """Return the config under the limits of one call."""
         changes: dict[str, Any] = {}
         if max_workers is not None:
@@ -240,8 +245,8 @@ class WorkerManager:
             self._on_result(result)
 
 
-def _in_thread(run: Run) -> list[TaskResult]:
-    """Execute `run` in a thread of its own and wait. Ctrl-C stops it, a second one at once."""
+def _in_thread(run: Run) -> tuple[list[TaskResult], bool]:
+    """Execute `run` in a thread of its own and wait; say whether Ctrl-C ended it, a second one at once."""
     outcome: Future[list[TaskResult]] = Future()
 
     def execute() -> None:
@@ -253,15 +258,14 @@ def _in_thread(run: Run) -> list[TaskResult]:
     thread = threading.Thread(target=execute, name=f"run-{run.run_id}")
     thread.start()
     interrupts = 0
-    while thread.is_alive():
+    while not outcome.done():
         try:
-            thread.join()
+            outcome.exception()  # not thread.join(): interrupted, that takes the thread for dead (3.11)
         except KeyboardInterrupt:
             interrupts += 1
             run.stop("interrupt", now=interrupts > 1)
-    if interrupts:
-        raise KeyboardInterrupt
-    return outcome.result()
+    thread.join()
+    return outcome.result(), interrupts > 0
 
 
 def _fault(worker_id: str, name: str, kind: str, message: str, status: Status = Status.FAILED) -> TaskResult:
