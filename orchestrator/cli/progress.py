@@ -37,7 +37,7 @@ def block(
     """Draw the whole run in at most `size` (columns, rows): a line per worker, then the overall bar."""
     columns, rows = size
     workers = list(state.workers.values())
-    shown = visible(workers, max(0, rows - 2))
+    shown = _visible(workers, max(0, rows - 1))
     id_width = min(max((len(worker.id) for worker in shown), default=0), max(8, columns // 3))
     lines = [
         _worker_line(worker, now, columns=columns, id_width=id_width, last_line=last_line, paint=paint)
@@ -49,7 +49,7 @@ def block(
     return lines[-max(1, rows) :]
 
 
-def visible(workers: Sequence[WorkerState], rows: int) -> list[WorkerState]:
+def _visible(workers: Sequence[WorkerState], rows: int) -> list[WorkerState]:
     """Choose who gets a line, in spawn order: all if they fit, else the busy, the failed, the next."""
     if len(workers) <= rows:
         return list(workers)
@@ -92,7 +92,8 @@ def _worker_line(
     head = f"{clip(worker.id, id_width):{id_width}}  "
     if len(head) + _STATE_WIDTH + len(time) >= columns:
         return f"{head}{paint(word, _COLOURS.get(word, usual))}"
-    return f"{head}{paint(f'{word:{_STATE_WIDTH}}', _COLOURS.get(word, usual))}{time}  {paint(said, 'dim')}"
+    line = f"{head}{paint(f'{word:{_STATE_WIDTH}}', _COLOURS.get(word, usual))}{time}"
+    return f"{line}  {paint(said, 'dim')}" if said else line
 
 
 def _elapsed(worker: WorkerState, now: datetime) -> float | None:
