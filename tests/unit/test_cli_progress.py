@@ -120,8 +120,8 @@ def test_more_workers_than_rows_shows_the_busy_first() -> None:
     lines = drawn(state, 3, rows=12)
     shown = [line.split()[0] for line in lines[:-2]]
     assert len(lines) == 12
-    assert shown == ["w12", *ids[40:48]]
-    assert lines[-2] == "+39 queued, 12 done"
+    assert shown == ["w12", "w13", *ids[40:48]]
+    assert lines[-2] == "+38 queued, 12 done"
     assert "13/60 done  1 failed" in lines[-1]
 
 
