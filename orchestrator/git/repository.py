@@ -13,28 +13,11 @@ from pathlib import Path
 
 from orchestrator.errors import GitError, InputError, RepositoryError
 from orchestrator.git.process import GitOutput, run_git
+from orchestrator.git.settings import Settings, excludes_file, identity, plain_settings, user_settings
 from orchestrator.git.shield import Shield, make_shield
 from orchestrator.git.status import read_status
 
 MINIMUM_GIT = (2, 38)  #: merges in memory need `merge-tree --write-tree`
-
-#: Settings that decide how files look on disk; all of them plain words, none names a program.
-_PLAIN_SETTINGS = frozenset(
-    {
-        "core.autocrlf",
-        "core.checkstat",
-        "core.compression",
-        "core.eol",
-        "core.filemode",
-        "core.ignorecase",
-        "core.precomposeunicode",
-        "core.symlinks",
-        "core.trustctime",
-        "extensions.objectformat",
-        "index.version",
-    }
-)
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +57,23 @@ def open_repository(path: Path) -> Repository:
     if not path.is_dir():
         raise RepositoryError(f"{path} is not a folder", hint="give the path of a git repository")
     found = _discover(path)
-    settings = _user_settings(found.root)
+    settings = user_settings(found.root)
     head, files = _committed(found.git_dir, ".gitmodules", ".gitattributes")
     if head is None:
         raise RepositoryError(
             f"{found.root} has no commit on its current branch",
             hint="make a first commit: `git add . && git commit -m 'First'`",
         )
+    _require_branch_names(found)
     repo = Repository(
         root=found.root,
         git_dir=found.git_dir,
         common_dir=found.common_dir,
         head=head,
         is_shallow=found.is_shallow,
-        settings=_plain_settings(settings),
-        identity=_identity(settings),
-        excludes_file=_excludes_file(settings),
+        settings=plain_settings(settings),
+        identity=identity(settings),
+        excludes_file=excludes_file(settings),
     )
     return _with_warnings(repo, settings, files)
 
@@ -168,33 +152,14 @@ def _refusal(path: Path, output: GitOutput) -> RepositoryError:
     return RepositoryError(f"git cannot open the repository at {path}: {said}", hint="see `git status` there")
 
 
-def _user_settings(root: Path) -> dict[str, list[str]]:
-    """Every setting that counts for the user in this repository, the strongest value last."""
-    output = run_git(["config", "--list", "-z"], cwd=root, user_config=True)
-    settings: dict[str, list[str]] = {}
-    for entry in os.fsdecode(output.stdout).split("\0"):
-        key, _, value = entry.partition("\n")
-        settings.setdefault(key, []).append(value)
-    return settings
-
-
-def _plain_settings(settings: Mapping[str, list[str]]) -> dict[str, str]:
-    plain = {key: settings[key][-1] for key in sorted(_PLAIN_SETTINGS & settings.keys())}
-    plain = {key: value or "true" for key, value in plain.items() if _PLAIN_VALUE.fullmatch(value)}
-    version = "1" if "extensions.objectformat" in plain else "0"
-    return {"core.repositoryformatversion": version, "core.bare": "false", **plain}
-
-
-def _identity(settings: Mapping[str, list[str]]) -> str | None:
-    name, email = (settings.get(key, [""])[-1] for key in ("user.name", "user.email"))
-    return f"{name} <{email}>" if name and email else None
-
-
-def _excludes_file(settings: Mapping[str, list[str]]) -> Path:
-    if chosen := settings.get("core.excludesfile", [""])[-1]:
-        return Path(chosen).expanduser()
-    folder = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(folder) if folder else Path.home() / ".config") / "git" / "ignore"
+def _require_branch_names(place: _Place) -> None:
+    """Workers' branches are `orchestrator/…`, which a branch named `orchestrator` rules out."""
+    argv = ["show-ref", "--verify", "--quiet", "refs/heads/orchestrator"]
+    if run_git(argv, git_dir=place.git_dir, check=False).exit_code == 0:
+        raise RepositoryError(
+            f"{place.root} has a branch named `orchestrator`, where the branches of runs would be",
+            hint="rename it: `git branch -m orchestrator OTHER-NAME`",
+        )
 
 
 def _committed(git_dir: Path, *names: str) -> tuple[str | None, dict[str, bytes]]:
@@ -222,9 +187,7 @@ def _contents(names: Sequence[str], answers: bytes) -> dict[str, bytes]:
     return found
 
 
-def _with_warnings(
-    repo: Repository, settings: Mapping[str, list[str]], files: Mapping[str, bytes]
-) -> Repository:
+def _with_warnings(repo: Repository, settings: Settings, files: Mapping[str, bytes]) -> Repository:
     warnings = [_uncommitted(repo)]
     if ".gitmodules" in files:
         warnings.append("submodules are not checked out in workspaces; their folders stay empty")

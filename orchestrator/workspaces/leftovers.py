@@ -1,0 +1,86 @@
+"""Clearing away what a run left behind, without losing work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import WorkspaceError
+from orchestrator.git.repository import Repository
+from orchestrator.git.shield import Shield
+from orchestrator.git.worktrees import entries_under, remove_tree
+from orchestrator.workspaces.checkout import StrayWorkError, WorktreeWorkspace
+from orchestrator.workspaces.worktree import SHIELDS, START_COMMIT, branch_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """What was removed and what stays (or would be, and would)."""
+
+    removed: tuple[Path, ...]  #: checkouts
+    kept: tuple[str, ...]  #: branches that hold work
+    faults: tuple[str, ...]  #: what could not be removed, and why
+
+
+def remove_leftovers(
+    repo: Repository, run_id: str, directory: Path, *, author: str, dry_run: bool = False
+) -> Leftovers:
+    """Remove the workspaces of a run whose processes are all gone; `directory` is where it kept them.
+
+    What is uncommitted is committed first. Branches that hold work stay.
+    """
+    directory = directory.resolve()
+    removed, kept, faults = [], [], []
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for workspace in _workspaces(repo, run_id, directory, author, pool):
+            try:
+                kept += _branches_with_work(workspace, dry_run=dry_run)
+                if not dry_run:
+                    workspace.remove_now()
+                removed.append(workspace.path)
+            except WorkspaceError as err:
+                faults.append(str(err))
+    if not dry_run and not faults:
+        _remove_rest(directory)
+    return Leftovers(removed=tuple(removed), kept=tuple(kept), faults=tuple(faults))
+
+
+def _workspaces(
+    repo: Repository, run_id: str, directory: Path, author: str, pool: ThreadPoolExecutor
+) -> Iterator[WorktreeWorkspace]:
+    """Every workspace that is recorded, whole or not: its shield is made first and removed last."""
+    shields = directory / SHIELDS
+    entries = {place: entry for entry, place in entries_under(repo.common_dir, directory)}
+    for shield in sorted(shields.iterdir()) if shields.is_dir() else ():
+        path, start = directory / shield.name, shield / START_COMMIT
+        if not start.is_file():
+            continue  # its making ended before there was anything else
+        yield WorktreeWorkspace(
+            path=path,
+            branch=branch_name(run_id, shield.name),
+            start_commit=start.read_text(),
+            common_dir=repo.common_dir,
+            entry=entries.get(path, shield / "no-entry"),
+            shield=Shield(git_dir=shield, objects=repo.common_dir / "objects"),
+            author=author,
+            pool=pool,
+        )
+
+
+def _branches_with_work(workspace: WorktreeWorkspace, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        return [workspace.branch] if workspace.has_work() else []
+    try:
+        tip = workspace.commit_now("Keep what was left uncommitted") if workspace.path.is_dir() else None
+    except StrayWorkError as err:
+        return [workspace.branch, err.branch]
+    return [workspace.branch] if (tip or workspace.tip()) not in {None, workspace.start_commit} else []
+
+
+def _remove_rest(directory: Path) -> None:
+    remove_tree(directory / SHIELDS)
+    with suppress(OSError):  # something that is not ours is in it, or it is gone already
+        directory.rmdir()
