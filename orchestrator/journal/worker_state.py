@@ -86,13 +86,16 @@ def _attempt_started(worker: WorkerState, event: Event) -> None:
     start = float(event.data["queue_wait"])
     worker.attempt = event.attempt or worker.attempt + 1
     worker.attempts.append(AttemptState(worker.attempt, start, event.at))
-    worker.branch = event.data.get("branch")
-    worker.workspace = event.data.get("workspace")
     worker.log_path = event.data.get("log_path")
     worker.pids = []
     if worker.queue_wait is None:
         worker.queue_wait = start
     _enter(worker, Phase.PREPARING, start, event.at)
+
+
+def _workspace_created(worker: WorkerState, event: Event) -> None:
+    worker.workspace = event.data["path"]
+    worker.branch = event.data.get("branch")
 
 
 def _attempt_phase(worker: WorkerState, event: Event) -> None:
@@ -184,6 +187,7 @@ def _end_at(worker: WorkerState, start: float, end: float) -> None:
 
 WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.ATTEMPT_STARTED: _attempt_started,
+    EventKind.WORKSPACE_CREATED: _workspace_created,
     EventKind.ATTEMPT_PHASE: _attempt_phase,
     EventKind.PROCESS_STARTED: _process_started,
     EventKind.PERMISSION_REQUESTED: _permission_requested,

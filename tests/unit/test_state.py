@@ -56,7 +56,8 @@ def phases(state: RunState, worker_id: str) -> list[tuple[str, float, float | No
 
 ONE_WORKER = [
     started("a"),
-    event("attempt.started", 1, "a", branch="b/a", workspace="/w/a", log_path="/l/a", queue_wait=1.0),
+    event("attempt.started", 1, "a", log_path="/l/a", queue_wait=1.0),
+    event("workspace.created", 1.5, "a", path="/w/a", branch="b/a", start_commit="c0ffee"),
     event("process.started", 2, "a", pid=77, argv=["x"], terminal=False),
     event("attempt.phase", 2, "a", phase="running"),
     event(
@@ -119,7 +120,7 @@ def test_every_beginning_of_the_log_folds_and_step_by_step_is_the_same() -> None
 
 
 def test_while_it_goes_on_pids_and_the_open_question_show() -> None:
-    state = fold(ONE_WORKER[:6])
+    state = fold(ONE_WORKER[:7])
     worker = state.workers["a"]
     assert worker.pids == [77]
     assert worker.phase is Phase.WAITING
@@ -127,14 +128,14 @@ def test_while_it_goes_on_pids_and_the_open_question_show() -> None:
     assert worker.pending_permission["request_id"] == "p1"
     assert phases(state, "a")[-1] == ("waiting", 3.0, None)
     assert state.elapsed == 3.0
-    assert fold(ONE_WORKER[:7]).workers["a"].pending_permission is None
+    assert fold(ONE_WORKER[:8]).workers["a"].pending_permission is None
 
 
 def test_a_question_passed_on_to_a_person_stays_open() -> None:
     asked = event(
         "permission.decided", 4, "a", request_id="p1", verdict="ask", level="CAUTION", rule="", reason=""
     )
-    assert fold([*ONE_WORKER[:6], asked]).workers["a"].pending_permission is not None
+    assert fold([*ONE_WORKER[:7], asked]).workers["a"].pending_permission is not None
 
 
 def test_a_retry_is_queued_again_and_holds_a_second_slot() -> None:
@@ -167,7 +168,7 @@ def test_a_retry_is_queued_again_and_holds_a_second_slot() -> None:
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0])
 def test_a_jump_of_the_wall_clock_stays_inside_the_measured_time(jump: float) -> None:
     moved = [
-        replace(step, at=step.at + timedelta(seconds=jump)) if number >= 5 else step
+        replace(step, at=step.at + timedelta(seconds=jump)) if number >= 6 else step
         for number, step in enumerate(ONE_WORKER)
     ]
     worker = fold(moved).workers["a"]

@@ -1,0 +1,89 @@
+"""The report of a run as one self-contained HTML page: nothing to load, nothing to run."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from orchestrator.journal.state import RunState
+from orchestrator.journal.worker_state import PermissionState
+from orchestrator.model.event import Phase
+from orchestrator.report.build import build_report
+from orchestrator.report.timeline import build_timeline
+from orchestrator.report.words import duration, size
+from orchestrator.safe_text import safe_text
+
+_OUTPUT_CHARACTERS = 6000
+_PERMISSIONS_SHOWN = 200
+_FILES_SHOWN = 500
+#: How a worker stands, for those who cannot tell colours apart.
+_MARKS = {
+    "succeeded": "✓",
+    "failed": "✗",
+    "timed_out": "!",
+    "cancelled": "-",
+    "spawn_failed": "✗",
+    "rejected": "⊘",
+    "parked": "?",
+}
+
+
+def render_page(state: RunState) -> str:
+    """Return the page. All that came from agents, tasks or the repository is escaped on its way in."""
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 (start-up of every other command)
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_safe, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(duration=duration, size=size, tail=_tail)
+    source = (resources.files("orchestrator.report") / "page.html.j2").read_text(encoding="utf-8")
+    report = build_report(state)
+    entries = {entry["worker_id"]: entry for entry in (*report["results"], *report["pending"])}
+    workers = [_worker(state, entries[worker_id]) for worker_id in state.workers]
+    return environment.from_string(source).render(
+        report=report,
+        workers=workers,
+        timeline=build_timeline(list(workers), report["wall_seconds"]),
+        phases=[phase.value for phase in Phase if phase is not Phase.FINISHED],
+        marks=_MARKS,
+        files_shown=_FILES_SHOWN,
+    )
+
+
+def _worker(state: RunState, entry: dict[str, Any]) -> dict[str, Any]:
+    worker = state.workers[entry["worker_id"]]
+    asked = list(worker.permissions.values())
+    return {
+        **entry,
+        "ended": "status" in entry,
+        "needs": worker.needs,
+        "tries": worker.attempts,
+        "kept": worker.kept,
+        "asked": [_permission(one) for one in asked[:_PERMISSIONS_SHOWN]],
+        "asked_more": max(0, len(asked) - _PERMISSIONS_SHOWN),
+    }
+
+
+def _permission(entry: PermissionState) -> dict[str, str]:
+    request, decision = entry.request, entry.decision or {}
+    subject = request.get("command") or request.get("path") or request.get("request_id") or ""
+    return {
+        "tool": str(request.get("tool") or ""),
+        "subject": str(subject)[:_OUTPUT_CHARACTERS],
+        "verdict": str(decision.get("verdict") or "no answer"),
+        "level": str(decision.get("level") or ""),
+        "rule": str(decision.get("rule") or ""),
+        "reason": str(decision.get("reason") or ""),
+    }
+
+
+def _tail(text: str) -> str:
+    """The end of a long text, which is where its point is."""
+    return text if len(text) <= _OUTPUT_CHARACTERS else "…" + text[-_OUTPUT_CHARACTERS:]
+
+
+def _safe(value: object) -> object:
+    """What every expression of the template goes through before it is escaped."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return safe_text(value)
+    return value
