@@ -47,7 +47,9 @@ def ignore_term(_: object) -> None:
 def flood(value: Any) -> None:
     """Write much text as fast as it is read."""
     spec = value if isinstance(value, dict) else {"bytes": value}
-    _write_all(2 if spec.get("to") == "stderr" else 1, _LINE, int(spec["bytes"]))
+    fd = 2 if spec.get("to") == "stderr" else 1
+    _write_all(fd, _LINE, int(spec["bytes"]))
+    os.write(fd, b"\n")
 
 
 def _write_all(fd: int, line: bytes, size: int) -> None:

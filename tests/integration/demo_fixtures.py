@@ -86,7 +86,10 @@ class SmallProcess:
 
     async def write(self, data: bytes) -> None:
         try:
-            await asyncio.to_thread(_write_all, self._write, data)
+            if len(data) < 512:
+                os.write(self._write, data)
+            else:
+                await asyncio.to_thread(_write_all, self._write, data)
         except OSError:
             return
 
