@@ -67,7 +67,7 @@ def make_shield(
     ignore: bytes,
     attributes: bytes,
 ) -> Shield:
-    """Make a shield in `directory`, which must not exist; `settings` are git's, of plain values only."""
+    """Make a shield in `directory`, which has none; `settings` are git's, of plain values only."""
     for folder in ("objects", "refs", "info"):
         (directory / folder).mkdir(parents=True, mode=0o700)
     (directory / "config").write_text(_configuration(settings))

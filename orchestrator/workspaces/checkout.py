@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,7 +67,7 @@ class WorktreeWorkspace:
         try:
             remove_worktree(self.common_dir, self.path)
             delete_branch_at(self.common_dir, self.branch, self.start_commit)
-            remove_tree(self.shield.git_dir)
+            remove_last(self.shield.git_dir)
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot remove the workspace {self.path}: {err}") from err
 
@@ -158,3 +159,11 @@ class WorktreeWorkspace:
             return changed_paths(self.shield, self.start_commit, self.tip() or self.start_commit)
         except GitError as err:
             raise WorkspaceError(f"cannot list what changed in {self.path}: {err}") from err
+
+
+def remove_last(shielding: Path) -> None:
+    """Remove a workspace's shield, and the folders of its run with the last of them."""
+    remove_tree(shielding)
+    with suppress(OSError):  # others are still there
+        shielding.parent.rmdir()
+        shielding.parent.parent.rmdir()

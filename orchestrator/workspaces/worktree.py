@@ -11,8 +11,8 @@ from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.history import MergeConflictError, join
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
-from orchestrator.git.worktrees import add_worktree, remove_tree
-from orchestrator.workspaces.checkout import WorktreeWorkspace
+from orchestrator.git.worktrees import add_worktree
+from orchestrator.workspaces.checkout import WorktreeWorkspace, remove_last
 from orchestrator.workspaces.copying import copy_fault, copy_into
 from orchestrator.workspaces.pool import in_pool
 
@@ -54,17 +54,17 @@ class WorktreeWorkspaces:
         name = workspace_name(worker_id, attempt)
         path = self._directory / name
         shielding = self._directory / SHIELDS / name
-        if path.exists() or shielding.exists():
+        if path.exists() or not _make_room(shielding):
             raise WorkspaceError(f"{path} already exists", hint="see `orchestrator gc`")
         try:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
             start = self._start_commit(shield, worker_id, needs)
             return self._fill(path, shield, start)
         except (GitError, OSError) as err:
-            remove_tree(shielding)
+            remove_last(shielding)
             raise WorkspaceError(f"no workspace for {worker_id}: {err}") from err
         except BaseException:
-            remove_tree(shielding)
+            remove_last(shielding)
             raise
 
     def _start_commit(self, shield: Shield, worker_id: str, needs: tuple[str, ...]) -> str:
@@ -102,6 +102,19 @@ class WorktreeWorkspaces:
             made.remove_now()
             raise
         return made
+
+
+def _make_room(shielding: Path) -> bool:
+    """Make the folder, unless it is there; say whether it is new."""
+    for _ in range(100):
+        try:
+            shielding.mkdir(parents=True, mode=0o700)
+        except FileNotFoundError:
+            continue  # a removal at the same time took an empty folder above it away
+        except FileExistsError:
+            return False
+        return True
+    raise WorkspaceError(f"cannot make the folder {shielding}")
 
 
 def workspace_name(worker_id: str, attempt: int) -> str:
