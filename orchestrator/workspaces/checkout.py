@@ -73,7 +73,7 @@ class WorktreeWorkspace:
 
     def has_work(self) -> bool:
         """Whether the branch, or the checkout as it stands, holds anything beyond the start commit."""
-        if {self.tip(), self._head()} - {None, self.start_commit}:
+        if set(self._places()) - {None, self.start_commit}:
             return True
         self.shield.set_head(self.start_commit)
         try:
@@ -83,7 +83,7 @@ class WorktreeWorkspace:
 
     def _commit(self, message: str) -> str:
         self._clear_stale_locks()
-        head, tip = self._head(), self.tip()
+        head, tip = self._places()
         at = head or tip or self.start_commit
         index = self.entry / "index"
         work = commit_leftovers(
@@ -95,20 +95,27 @@ class WorktreeWorkspace:
             author=self.author,
             message=message,
         )
-        result = self._onto_branch(work, tip or self.start_commit, stayed=head in {None, tip})
+        result = self._onto_branch(work, tip or self.start_commit, left_at=at)
         if result != tip:
             self._set_branch(self.branch, result, tip)
         self._return_to_branch(result, index)
         return result
 
-    def _onto_branch(self, work: str, tip: str, *, stayed: bool) -> str:
-        """Join the work with the branch, and with the start commit if the agent rewrote that one."""
+    def _onto_branch(self, work: str, tip: str, *, left_at: str) -> str:
+        """Join the work with the branch, and with the start commit if the agent rewrote that one.
+
+        Work is built on what the agent left the worktree at, so mostly there is nothing to find out.
+        """
+        stayed = left_at == tip
         if not stayed and not is_ancestor(self.shield, self.start_commit, work):
             raise self._stray(work, tip, "it does not build on the start commit")
         try:
             message = f"Join the work of {self.path.name}"
-            result = join(self.shield, tip, work, author=self.author, message=message)
-            return join(self.shield, self.start_commit, result, author=self.author, message=message)
+            if not stayed:
+                work = join(self.shield, tip, work, author=self.author, message=message)
+            if left_at == self.start_commit:
+                return work
+            return join(self.shield, self.start_commit, work, author=self.author, message=message)
         except MergeConflictError as err:
             raise self._stray(work, tip, err.message) from err
 
@@ -124,17 +131,19 @@ class WorktreeWorkspace:
         )
 
     def _clear_stale_locks(self) -> None:
-        """A killed git leaves its locks; whoever could hold them is gone."""
-        for name in ("index.lock", "HEAD.lock"):
-            (self.entry / name).unlink(missing_ok=True)
+        """A killed git leaves its locks; whoever could hold these is gone."""
+        branch = self.common_dir / "refs" / "heads" / f"{self.branch}.lock"
+        for lock in (self.entry / "index.lock", self.entry / "HEAD.lock", branch):
+            lock.unlink(missing_ok=True)
 
-    def _head(self) -> str | None:
-        """The commit the agent left its worktree at; None when it spoilt the worktree's entry."""
+    def _places(self) -> tuple[str | None, str | None]:
+        """The commits the agent left its worktree and its branch at; None where it spoilt them."""
+        names = ["HEAD", f"refs/heads/{self.branch}"]
         try:
-            (head,) = resolve_commits(["HEAD"], git_dir=self.entry, common_dir=self.common_dir)
+            head, tip = resolve_commits(names, git_dir=self.entry, common_dir=self.common_dir)
         except GitError:
-            return None
-        return head
+            return None, self.tip()
+        return head, tip
 
     def tip(self) -> str | None:
         """Return the branch's commit, None when there is no such branch."""

@@ -203,6 +203,7 @@ def test_a_rebase_left_in_the_middle_loses_nothing(folder: Path, workspace: Work
 def test_locks_of_a_killed_git_are_cleared(workspace: WorktreeWorkspace) -> None:
     (workspace.entry / "index.lock").touch()
     (workspace.entry / "HEAD.lock").touch()
+    (workspace.common_dir / "refs" / "heads" / f"{BRANCH}.lock").touch()
     write_files(workspace.path, {"new.txt": "n\n"})
     commit(workspace)
     assert changed(workspace) == ("new.txt",)
