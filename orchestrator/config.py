@@ -33,6 +33,7 @@ _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _LONGEST = 3650 * 86400.0
 _HALT = re.compile(r"never|(?:soon|now),fail=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)")
 _AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -70,9 +71,16 @@ def _author(value: object) -> object:
     return value
 
 
-def _text(value: str) -> str:
+def text_fault(value: str) -> str | None:
+    """Say why no file, argument or variable can hold `value`; None when they can."""
     if "\0" in value:
-        raise ValueError("expected text without NUL characters")
+        return "expected text without NUL characters"
+    return "expected text that UTF-8 can hold" if _SURROGATE.search(value) else None
+
+
+def _text(value: str) -> str:
+    if fault := text_fault(value):
+        raise ValueError(fault)
     return value
 
 

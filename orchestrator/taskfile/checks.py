@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 
-from orchestrator.config import Fault
+from orchestrator.config import Fault, text_fault
 from orchestrator.errors import InputError
 from orchestrator.model.task import Task, id_fault
 
@@ -83,10 +83,16 @@ def _own_faults(index: int, task: Task) -> Iterable[Fault]:
         yield Fault((index, "name"), fault)
     if not task.prompt.strip() and not task.command:
         yield Fault((index, "prompt"), "expected text: what is the agent to do?")
+    if fault := text_fault(task.prompt):
+        yield Fault((index, "prompt"), fault)
     for key, paths in (("files", task.files), ("may_touch", task.may_touch)):
         for position, path in enumerate(paths):
             if fault := path_fault(path):
                 yield Fault((index, key, position), f"{fault} (got {path!r})")
+    yield from _limit_faults(index, task)
+
+
+def _limit_faults(index: int, task: Task) -> Iterable[Fault]:
     limits = {"timeout": task.timeout_s, "idle_timeout": task.idle_timeout_s, "estimate": task.estimate_s}
     for key, seconds in limits.items():
         if seconds is not None and not seconds > 0:

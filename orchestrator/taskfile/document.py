@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from orchestrator.config import Fault
+from orchestrator.config import Fault, text_fault
 from orchestrator.errors import TaskFileError
 
 _DEEPEST = 20
@@ -124,6 +124,8 @@ def read_document(text: str, source: str, *, first_line: int = 1) -> Document:
         raise reader.error_at(_place_of(text, bad.start(), first_line), problem)
     try:
         document = reader.document()
+    except TaskFileError:
+        raise
     except yaml.MarkedYAMLError as err:
         raise reader.syntax_error(err) from err
     except (yaml.YAMLError, ValueError, OverflowError) as err:  # such as an escape of no character
@@ -175,6 +177,8 @@ class _Reader:
             value = self._list(depth)
         else:
             plain = event.implicit[0]
+            if fault := text_fault(event.value):  # by an escape
+                self._fault(place, fault)
             value = _scalar(event.value) if plain else event.value
             written = event.value if plain else None
         item = Item(place, place, written)
@@ -247,8 +251,8 @@ class _Reader:
         mark = err.problem_mark or err.context_mark
         place = Place(mark.line + self._first_line, mark.column + 1) if mark else Place(self._first_line, 1)
         problem = " ".join(part for part in (err.context, err.problem) if part)
-        tab = "cannot start any token" in problem
-        hint = "indent with spaces, not tabs; quote text that starts with @ or `" if tab else None
+        odd_start = "tab character" in problem or "cannot start any token" in problem
+        hint = "indent with spaces, not tabs; quote text that starts with @ or `" if odd_start else None
         return self.error_at(place, f"not valid YAML: {problem}", hint=hint)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Fault, OrchestratorConfig
+from orchestrator.config import Fault, OrchestratorConfig, text_fault
 from orchestrator.errors import InputError, TaskFileError
 from orchestrator.model.task import Task, id_fault
 from orchestrator.taskfile.checks import NOT_IN_NAMES, find_faults
@@ -45,7 +45,8 @@ def load_markdown_tasks(paths: Sequence[Path]) -> Plan:
         if index in documents:
             lines.append(documents[index].line(Fault(fault.where[1:], fault.message)))
     if lines:
-        raise fault_error(lines)
+        twice = any("is given twice" in line for line in lines)
+        raise fault_error(lines, hint="an `id:` in a file's front matter names its task" if twice else None)
     source = ", ".join(str(path) for path in paths)
     return Plan(config=OrchestratorConfig(), tasks=tuple(tasks.values()), source=source)
 
@@ -55,8 +56,8 @@ def tasks_from_prompts(prompts: Sequence[str]) -> tuple[Task, ...]:
     digits = max(2, len(str(len(prompts))))
     tasks = []
     for number, prompt in enumerate(prompts, 1):
-        if not prompt.strip() or "\0" in prompt:
-            raise InputError(f"prompt {number}: expected text, not nothing and without NUL characters")
+        if fault := "expected text, not nothing" if not prompt.strip() else text_fault(prompt):
+            raise InputError(f"prompt {number}: {fault}")
         task_id = f"task_{number:0{digits}d}"
         tasks.append(Task(id=task_id, name=_name(prompt) or task_id, prompt=prompt))
     return tuple(tasks)
