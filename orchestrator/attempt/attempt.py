@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks, Surroun
 from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.errors import GitError, OrchestratorError, SpawnError, WorkspaceError
 from orchestrator.model.event import EventKind, Phase
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.result import CheckResult, Status, VerifyResult
 from orchestrator.ports import Workspace
 from orchestrator.safe_text import final_text
@@ -136,13 +136,13 @@ class _Attempt:
             ended = await first_of(turn, self.stop.wait(), asyncio.shield(limit))
             if ended:
                 outcome = await turn
-                await self.stop.end(session.processes)
             else:
                 outcome = await self._cut_short(turn, session)
             overdue = limit.result() if not ended and limit.done() else None
         finally:
             limit.cancel()
-        return self._judged(outcome, ended, overdue)
+        judged = self._judged(outcome, ended, overdue)
+        return _with_survivors(judged, await self.stop.end(session.processes))
 
     def _watch(self, last_output: Callable[[], float | None]) -> asyncio.Future[Overdue]:
         task = self.spec.task
@@ -263,6 +263,20 @@ class _Attempt:
         ):
             return f"keep: {self.spec.keep}"
         return None
+
+
+def _with_survivors(outcome: Outcome, exits: Sequence[ProcessExit]) -> Outcome:
+    """A process that outlasted SIGKILL may still write: such a worker has not succeeded."""
+    survivors = [str(pid) for ended in exits for pid in ended.survivors]
+    if not survivors:
+        return outcome
+    message = f"processes that even SIGKILL did not end: {', '.join(survivors)}"
+    if outcome.error_message:
+        message = f"{outcome.error_message}; {message}"
+    status = Status.FAILED if outcome.status is Status.SUCCEEDED else outcome.status
+    return replace(
+        outcome, status=status, error_kind=outcome.error_kind or "survivors", error_message=message
+    )
 
 
 def _say(what: str, check: CheckResult) -> str:

@@ -213,7 +213,7 @@ class Run:
             task=replace(task, model=task.model or config.model),
             attempt=number,
             agent=self.plan.agents[task.id],
-            directory=self.directory / "workers" / task.id / str(number),
+            directory=self.directory / "attempts" / f"{task.id}@{number}",
             needs=(*self.plan.built_on.get(task.id, ()), *commits),
             setup=config.setup,
             setup_timeout_s=config.setup_timeout,

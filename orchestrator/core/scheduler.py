@@ -228,13 +228,12 @@ def _staged(state: SchedulerState, changes: Mapping[str, Stage]) -> SchedulerSta
 
 def _fill(state: SchedulerState, before: tuple[Action, ...] = ()) -> Step:
     """Give free slots to ready workers."""
-    if state.stopping:
+    stages = list(state.stages.values())
+    free = state.max_workers - stages.count(Stage.RUNNING)
+    if state.stopping or free < 1 or Stage.READY not in stages:
         return state, before
-    free = state.max_workers - sum(stage is Stage.RUNNING for stage in state.stages.values())
     ready = [state.nodes[worker_id] for worker_id, stage in state.stages.items() if stage is Stage.READY]
     chosen = heapq.nsmallest(free, ready, key=lambda node: (-node.path_s, node.index))
-    if not chosen:
-        return state, before
     numbers = {node.id: state.attempts.get(node.id, 0) + 1 for node in chosen}
     started = replace(
         _staged(state, {node.id: Stage.RUNNING for node in chosen}), attempts={**state.attempts, **numbers}
