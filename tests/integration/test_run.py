@@ -36,15 +36,15 @@ def wait_for_each_other(count: int, folder: Path) -> str:
 
 def test_results_come_in_spawn_order_whatever_the_order_of_ends(repo: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    slow = task("slow", shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; echo slow"))
-    quick = task("quick", shell(f"echo quick; touch {gate}"))
     seen: list[str] = []
 
     def listen(event: Event) -> None:
         if event.kind is EventKind.WORKER_FINISHED and event.worker_id:
             seen.append(event.worker_id)
+            gate.touch()
 
-    results = run(repo, [slow, quick], on_event=listen)
+    slow = task("slow", shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; echo slow"))
+    results = run(repo, [slow, task("quick", shell("echo quick"))], on_event=listen)
     assert [result.worker_id for result in results] == ["slow", "quick"]
     assert seen == ["quick", "slow"]
     assert [result.output for result in results] == ["slow", "quick"]
