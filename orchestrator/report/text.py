@@ -23,7 +23,7 @@ def render_text(report: Mapping[str, Any]) -> str:
 def _head(report: Mapping[str, Any]) -> str:
     results = report["results"]
     total = len(results) + len(report["pending"])
-    base = f"{one_line(report['base_ref'] or '')} {(report['base_commit'] or '')[:12]}".strip()
+    base = f"{one_line(report['base_ref'] or '')} {one_line(report['base_commit'] or '')[:12]}".strip()
     others = [f"{count} {status}" for status, count in report["counts"].items() if count]
     work = f"{report['speedup']:.1f}x ({duration(report['sum_seconds'])} of work)"
     rows = [

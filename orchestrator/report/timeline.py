@@ -116,7 +116,7 @@ def _row(entry: Mapping[str, Any], y: float, span: float) -> Row:
         worker_id=worker_id,
         status=entry.get("status", entry.get("phase")),
         y=y,
-        end_x=max((segment.x + segment.width for segment in segments), default=_LABELS),
+        end_x=max((round(segment.x + segment.width, 2) for segment in segments), default=_LABELS),
         segments=segments,
     )
 
