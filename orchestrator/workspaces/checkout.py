@@ -17,6 +17,10 @@ from orchestrator.git.status import read_status
 from orchestrator.git.worktrees import delete_branch_at, remove_tree, remove_worktree
 from orchestrator.workspaces.pool import in_pool
 
+#: In a workspace's shield from when its checkout is whole until its removal begins. Without it, files
+#: that are missing were not deleted by anyone.
+WHOLE = "whole"
+
 
 class StrayWorkError(WorkspaceError):
     """What the agent left does not fit its branch; it is kept on another one."""
@@ -65,11 +69,16 @@ class WorktreeWorkspace:
     def remove_now(self) -> None:
         """As `remove`, in this thread."""
         try:
+            (self.shield.git_dir / WHOLE).unlink(missing_ok=True)
             remove_worktree(self.common_dir, self.path)
             delete_branch_at(self.common_dir, self.branch, self.start_commit)
             remove_last(self.shield.git_dir)
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot remove the workspace {self.path}: {err}") from err
+
+    def is_whole(self) -> bool:
+        """Whether its making came to an end and its removal has not begun."""
+        return self.path.is_dir() and (self.shield.git_dir / WHOLE).exists()
 
     def has_work(self) -> bool:
         """Whether the branch, or the checkout as it stands, holds anything beyond the start commit."""
@@ -77,7 +86,7 @@ class WorktreeWorkspace:
             return True
         self.shield.set_head(self.start_commit)
         try:
-            return self.path.is_dir() and bool(read_status(self.shield, self.path, self.entry / "index"))
+            return self.is_whole() and bool(read_status(self.shield, self.path, self.entry / "index"))
         except GitError:
             return True  # a damaged index: something happened here
 

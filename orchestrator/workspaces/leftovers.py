@@ -74,7 +74,7 @@ def _branches_with_work(workspace: WorktreeWorkspace, *, dry_run: bool) -> list[
     if dry_run:
         return [workspace.branch] if workspace.has_work() else []
     try:
-        tip = workspace.commit_now("Keep what was left uncommitted") if workspace.path.is_dir() else None
+        tip = workspace.commit_now("Keep what was left uncommitted") if workspace.is_whole() else None
     except StrayWorkError as err:
         return [workspace.branch, err.branch]
     return [workspace.branch] if (tip or workspace.tip()) not in {None, workspace.start_commit} else []

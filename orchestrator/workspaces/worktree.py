@@ -12,7 +12,7 @@ from orchestrator.git.history import MergeConflictError, join
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.worktrees import add_worktree
-from orchestrator.workspaces.checkout import WorktreeWorkspace, remove_last
+from orchestrator.workspaces.checkout import WHOLE, WorktreeWorkspace, remove_last
 from orchestrator.workspaces.copying import copy_fault, copy_into
 from orchestrator.workspaces.pool import in_pool
 
@@ -98,6 +98,7 @@ class WorktreeWorkspaces:
             shield.run(argv, work_tree=path, index=entry / "index")
             for name in self._copy_files:
                 copy_into(self._repo.root, name, path)
+            (shield.git_dir / WHOLE).touch()
         except BaseException:
             made.remove_now()
             raise

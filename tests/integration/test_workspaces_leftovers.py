@@ -99,6 +99,20 @@ def test_other_runs_and_the_users_own_worktrees_stay(folder: Path, tmp_path: Pat
     assert f"worktree {stale}" in listed
 
 
+def test_files_that_were_never_checked_out_are_no_deletions(folder: Path, tmp_path: Path) -> None:
+    """Killed in the middle of a checkout, or of its removal."""
+    place = tmp_path / "workspaces" / "run-1"
+    left = leave(folder, place)
+    (left["untouched"].shield.git_dir / "whole").unlink()
+    (left["untouched"].path / "a.txt").unlink()
+    (left["untouched"].entry / "index").unlink()
+    for dry_run in (True, False):
+        found = remove_leftovers(open_repository(folder), "run-1", place, author=AUTHOR, dry_run=dry_run)
+        assert "orchestrator/run-1/untouched" not in found.kept
+    assert "orchestrator/run-1/untouched" not in our_branches(folder)
+    assert not place.exists()
+
+
 def test_half_of_a_workspace_is_cleared_too(folder: Path, tmp_path: Path) -> None:
     """Killed between any two steps of making or removing one."""
     place = tmp_path / "workspaces" / "run-1"
