@@ -21,6 +21,7 @@ from orchestrator.model.event import Event, EventKind
 
 _GROUP_S = 0.015  # how long an event that need not be durable may wait for company
 _RETRY_S = 0.25
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would build one for each event
 _BATCH_BYTES = 4 * 1024 * 1024
 #: Faults that pass: a full disk, an I/O error, a lock held by somebody else, no memory.
 _PASSING = frozenset(
@@ -216,8 +217,8 @@ def add_request(path: Path, kind: str, data: Mapping[str, Any]) -> int:
 
 
 def _encode(event: Event) -> str:
-    data = json.dumps(dict(event.data), separators=(",", ":"))
-    return json.dumps([event.at.isoformat(), event.kind, event.worker_id, event.attempt, data])
+    data = _to_json(dict(event.data))
+    return _to_json([event.at.isoformat(), event.kind, event.worker_id, event.attempt, data])
 
 
 def _decode(path: Path, row: tuple[int, str, str, str | None, int | None, str]) -> Event:
