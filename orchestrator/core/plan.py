@@ -15,7 +15,7 @@ from orchestrator.errors import InputError, RepositoryError
 from orchestrator.git.repository import Repository, open_repository, resolve_base
 from orchestrator.model.task import Task
 from orchestrator.ports import Agent
-from orchestrator.taskfile import check_tasks
+from orchestrator.taskfile import check_tasks, contended_files
 from orchestrator.workspaces.worktree import copy_fault
 
 #: Agents wait for their model most of the time: 0.4 to 7 % of a core each, 110 to 250 MiB (measured).
@@ -71,7 +71,7 @@ def prepare(
         isolation=isolation,
         boundary=_BOUNDARIES[isolation],
         max_workers=max_workers,
-        warnings=repository.warnings if repository and isolation == "worktree" else (),
+        warnings=_warnings(tasks, repository if isolation == "worktree" else None),
         built_on=built_on or {},
     )
 
@@ -80,6 +80,10 @@ _BOUNDARIES = {
     "worktree": "own git worktree per worker, no sandbox: agents run with your rights",
     "none": "no isolation, no sandbox: the agent works in your own folder with your rights",
 }
+
+
+def _warnings(tasks: Sequence[Task], repository: Repository | None) -> tuple[str, ...]:
+    return (*(repository.warnings if repository else ()), *contended_files(tasks))
 
 
 def _refuse_later_settings(config: OrchestratorConfig) -> None:

@@ -1,6 +1,7 @@
 """What a person writes to say what is to be done: task files, Markdown files, prompts and mappings."""
 
 from orchestrator.taskfile.checks import check_tasks as check_tasks
+from orchestrator.taskfile.checks import contended_files as contended_files
 from orchestrator.taskfile.keys import task_from_mapping as task_from_mapping
 from orchestrator.taskfile.load import Plan as Plan
 from orchestrator.taskfile.load import load_task_file as load_task_file

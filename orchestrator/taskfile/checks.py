@@ -39,12 +39,12 @@ def find_faults(tasks: Mapping[int, Task], ids: Mapping[int, str]) -> list[Fault
         for task in tasks.values()
     }
     try:
-        order = list(TopologicalSorter(graph).static_order())
+        TopologicalSorter(graph).prepare()
     except CycleError as err:
         circle = list(reversed(err.args[1]))
         where = (index_of[circle[0]], "needs")
         return [*faults, Fault(where, f"these tasks wait for each other: {' -> '.join(circle)}")]
-    return [*faults, *_contended_files(tasks, graph, order)]
+    return faults
 
 
 def name_fault(name: str) -> str | None:
@@ -127,27 +127,29 @@ def _near(need: str, known: Collection[str]) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _contended_files(
-    tasks: Mapping[int, Task], graph: Mapping[str, Sequence[str]], order: Sequence[str]
-) -> Iterable[Fault]:
-    """Find files that two tasks declare which can run at once.
+def contended_files(tasks: Sequence[Task]) -> list[str]:
+    """Say which declared outputs two tasks share that can run at once: their work would conflict.
 
-    In an order that fits the needs it is enough that each of a file's tasks builds on the one before it.
+    The tasks are right otherwise (`check_tasks`). In an order that fits the needs it is enough that each
+    of a file's tasks builds on the one before it.
     """
+    by_id = {task.id: task for task in tasks}
+    order = list(TopologicalSorter({task.id: task.needs for task in tasks}).static_order())
     before: dict[str, int] = {}  # a bit for each task that must end first, and for the task itself
     for position, task_id in enumerate(order):
         before[task_id] = 1 << position
-        for need in graph[task_id]:
+        for need in by_id[task_id].needs:
             before[task_id] |= before[need]
     position_of = {task_id: position for position, task_id in enumerate(order)}
     last: dict[str, str] = {}
-    for index, task in sorted(tasks.items(), key=lambda item: position_of[item[1].id]):
-        for number, path in enumerate(task.files):
-            other = last.get(path, task.id)
-            if not before[task.id] >> position_of[other] & 1:
-                yield Fault(
-                    (index, "files", number),
-                    f"`{other}` declares {path!r} too, and neither needs the other: they would conflict; "
-                    "let one need the other, or list the file under `may_touch` in both",
+    found = []
+    for task_id in order:
+        for path in by_id[task_id].files:
+            other = last.get(path, task_id)
+            if not before[task_id] >> position_of[other] & 1:
+                found.append(
+                    f"`{other}` and `{task_id}` both declare {path!r} and neither needs the other: "
+                    "their work will conflict"
                 )
-            last[path] = task.id
+            last[path] = task_id
+    return found
