@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptSpec, EnvironmentSource
-from orchestrator.workspaces.environment import private_tmp, remove_private_tmp, worker_environment
+from orchestrator.git.worktrees import remove_tree
+from orchestrator.workspaces.environment import make_private_tmp, worker_environment
 from orchestrator.workspaces.port_blocks import port_blocks
 
 
@@ -17,7 +18,7 @@ def attempt_environment(
 ) -> Iterator[Mapping[str, str]]:
     """Hold the attempt's private folder and ports, and give the environment that names them."""
     task_id, attempt = spec.task.id, spec.attempt
-    tmp_dir = private_tmp(spec.run_id, task_id, attempt)
+    tmp_dir = make_private_tmp(source.run_tmp, task_id, attempt)
     try:
         block = port_blocks().take()
         try:
@@ -39,4 +40,4 @@ def attempt_environment(
         finally:
             port_blocks().give_back(block)
     finally:
-        remove_private_tmp(tmp_dir)
+        remove_tree(tmp_dir)

@@ -58,6 +58,7 @@ class EnvironmentSource:
     pass_env: Sequence[str]
     git_author: str | None  #: for a user without a git identity
     base_commit: str | None
+    run_tmp: Path  #: holds the TMPDIR of each attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ class Run:
             await self._record(EventKind.RUN_STARTED, self._description())
             pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
             executor = local_executor(
+                run_id=self.run_id,
                 workspaces=make_workspaces(self.plan, self.run_id, pool),
                 policy=UnattendedPolicy(),
                 clock=self.clock,

@@ -13,6 +13,7 @@ from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSou
 from orchestrator.attempt.stop import StopSignal
 from orchestrator.ports import Clock, Policy, Workspaces
 from orchestrator.sessions.spawner import Spawner
+from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
 #: Carries one attempt out, wherever that is.
 Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
@@ -21,6 +22,7 @@ Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
 @asynccontextmanager
 async def local_executor(
     *,
+    run_id: str,
     workspaces: Workspaces,
     policy: Policy,
     clock: Clock,
@@ -30,6 +32,7 @@ async def local_executor(
     base_commit: str | None,
 ) -> AsyncIterator[Execute]:
     """Hold what all attempts on this machine share; at the end every process of theirs is gone."""
+    run_tmp = make_run_tmp(run_id)
     spawner = await Spawner.start()
     try:
         around = Surroundings(
@@ -39,9 +42,14 @@ async def local_executor(
             spawner=spawner,
             pool=pool,
             environment=EnvironmentSource(
-                user=dict(os.environ), pass_env=pass_env, git_author=git_author, base_commit=base_commit
+                user=dict(os.environ),
+                pass_env=pass_env,
+                git_author=git_author,
+                base_commit=base_commit,
+                run_tmp=run_tmp,
             ),
         )
         yield partial(run_attempt, around)
     finally:
         await spawner.aclose()
+        remove_run_tmp(run_id)

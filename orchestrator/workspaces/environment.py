@@ -75,51 +75,43 @@ def worker_environment(
     return environment
 
 
-def private_tmp(run_id: str, worker_id: str, attempt: int) -> Path:
-    """Make the TMPDIR of one attempt, for this user only.
+def make_run_tmp(run_id: str) -> Path:
+    """Make the folder for the TMPDIRs of a run, for this user only.
 
-    Its path is short, since that of a socket in it must fit in 108 bytes (104 on macOS).
+    Its path is short, since that of a socket in a TMPDIR must fit in 108 bytes (104 on macOS).
     """
-    digest = hashlib.sha256(f"{worker_id}\0{attempt}".encode()).hexdigest()[:8]
-    folder = _run_tmp(run_id) / digest
+    root = _tmp_root()
     try:
-        _tmp_root().mkdir(mode=0o700, exist_ok=True)
-        found = _tmp_root().lstat()
+        root.mkdir(mode=0o700, exist_ok=True)
+        found = root.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise WorkspaceError(
-                f"{_tmp_root()} must be a folder of yours that nobody else can enter",
+                f"{root} must be a folder of yours that nobody else can enter",
                 hint="remove it, or set TMPDIR to a folder of your own",
             )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / run_id).mkdir(mode=0o700, exist_ok=True)
+    except OSError as err:
+        raise WorkspaceError(f"cannot make the folder for temporary files {root / run_id}: {err}") from err
+    return root / run_id
+
+
+def make_private_tmp(run_tmp: Path, worker_id: str, attempt: int) -> Path:
+    """Make the TMPDIR of one attempt in its run's folder."""
+    folder = run_tmp / hashlib.sha256(f"{worker_id}\0{attempt}".encode()).hexdigest()[:8]
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as err:
         raise WorkspaceError(f"cannot make the folder for temporary files {folder}: {err}") from err
     return folder
 
 
-def remove_private_tmp(folder: Path) -> None:
-    """Remove the TMPDIR of one attempt, and its run's folder with the last of them."""
-    remove_tree(folder)
-    _remove_if_empty(folder.parent)
-
-
 def remove_run_tmp(run_id: str) -> None:
     """Remove every TMPDIR of a run that is over."""
-    remove_tree(_run_tmp(run_id))
+    remove_tree(_tmp_root() / run_id)
 
 
 def _tmp_root() -> Path:
     return Path(tempfile.gettempdir()) / f"orch-{os.getuid()}"
-
-
-def _run_tmp(run_id: str) -> Path:
-    return _tmp_root() / run_id
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return  # others of its run are still there, or it is gone
 
 
 def _identity(author: str) -> dict[str, str]:

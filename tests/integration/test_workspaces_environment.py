@@ -15,8 +15,8 @@ import pytest
 from orchestrator import config
 from orchestrator.errors import WorkspaceError
 from orchestrator.workspaces.environment import (
-    private_tmp,
-    remove_private_tmp,
+    make_private_tmp,
+    make_run_tmp,
     remove_run_tmp,
     worker_environment,
 )
@@ -89,19 +89,14 @@ def test_what_is_added_and_what_wins() -> None:
 def test_private_folders_are_short_and_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    first, second = private_tmp("run", "w" * 64, 1), private_tmp("run", "w" * 64, 2)
+    made = make_run_tmp("run")
+    first, second = make_private_tmp(made, "w" * 64, 1), make_private_tmp(made, "w" * 64, 2)
     assert first != second
     assert len(str(first.relative_to(tmp_path / "tmp"))) < 40
     assert all(stat.S_IMODE(place.stat().st_mode) == 0o700 for place in (first, first.parents[1]))
     (first / "file").write_text("x")
-    remove_private_tmp(first)
-    assert not first.exists()
-    assert second.exists()
-    remove_private_tmp(second)
-    assert not second.parent.exists()
-    third = private_tmp("run", "x", 1)
     remove_run_tmp("run")
-    assert not third.exists()
+    assert not made.exists()
 
 
 def test_a_folder_that_others_can_enter_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -109,7 +104,7 @@ def test_a_folder_that_others_can_enter_is_refused(monkeypatch: pytest.MonkeyPat
     (tmp_path / f"orch-{os.getuid()}").mkdir(mode=0o700)
     (tmp_path / f"orch-{os.getuid()}").chmod(0o755)
     with pytest.raises(WorkspaceError, match="nobody else can enter"):
-        private_tmp("run", "w", 1)
+        make_run_tmp("run")
 
 
 def test_a_link_in_place_of_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -117,7 +112,7 @@ def test_a_link_in_place_of_the_folder_is_refused(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "target").mkdir(mode=0o700)
     (tmp_path / f"orch-{os.getuid()}").symlink_to(tmp_path / "target")
     with pytest.raises(WorkspaceError, match="nobody else can enter"):
-        private_tmp("run", "w", 1)
+        make_run_tmp("run")
 
 
 HOLDER = """
