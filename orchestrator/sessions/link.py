@@ -26,14 +26,14 @@ _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from orchestrator.sessions
 class NurseryLink:
     """Belongs to the event loop that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor_limit: int) -> None:
         """Start the nursery: outside our process group, so that no Ctrl-C reaches it."""
         self._loop = asyncio.get_running_loop()
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         with theirs:
             try:
-                self._nursery = _start(theirs.fileno())
+                self._nursery = _start(theirs.fileno(), descriptor_limit)
             except OSError as err:
                 self._control.close()
                 message = f"Cannot start {sys.executable}: {err.strerror}."
@@ -144,16 +144,17 @@ class NurseryLink:
         self._outbox.clear()
 
 
-def _start(control: int) -> subprocess.Popen[bytes]:
+def _start(control: int, descriptor_limit: int) -> subprocess.Popen[bytes]:
     """`-I -S`: nothing of the user's Python set-up runs in it, and it stays small."""
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PROGRAM, str(root), str(control)],
+        [sys.executable, "-I", "-S", "-c", _PROGRAM, str(root), str(descriptor_limit), str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[control],
         start_new_session=True,
         cwd="/",
+        env=os.environ | {"LD_BIND_NOW": "1"},  # symbols are looked up once, not again in every fork
     )
 
 

@@ -15,6 +15,7 @@ import array
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -24,14 +25,13 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from orchestrator.sessions import shim
+from orchestrator.sessions.shim import CannotStartError, Shim
 from orchestrator.sessions.tree import become_subreaper, descendants, reap, signal_tree
 
 HEADER = struct.Struct("!IIB")  #: length of the body, number of the shim, descriptors that come with it
 
 _ORPHANS_S = 2.0  #: how long orphans are hunted before they are reported as survivors
 _SHIMS_S = 5.0  #: how long shims may take to go once the orchestrator has gone
-_LISTENED = (signal.SIGCHLD, signal.SIGTERM)
 _MOST_DESCRIPTORS = 16
 
 
@@ -44,11 +44,14 @@ class Nursery:
         self._asked: set[int] = set()  # numbers whose end the orchestrator waits for
         self._hunt_until: float | None = None
         self._leave_by: float | None = None
+        self._child_ended = False
         self._wake, writing = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(writing, False)
         self._wake_writing = writing
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, self._on_sigchld)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
         self._poll.register(control, select.POLLIN)
@@ -58,12 +61,14 @@ class Nursery:
         while True:
             for descriptor, _ in self._poll.poll(self._patience()):
                 if descriptor == self._wake:
-                    self._hear_signals()
+                    os.read(self._wake, 4096)
                 else:
                     self._receive()
-            childless = reap(self._on_reaped)
-            if self._leave_by is not None and (childless or self._out_of_time()):
-                return
+            if self._child_ended or self._patience() is not None:
+                self._child_ended = False
+                childless = reap(self._on_reaped)
+                if self._leave_by is not None and (childless or self._out_of_time()):
+                    return
             if self._leave_by is not None:
                 signal_tree(signal.SIGKILL, spare=self._shims)
             elif self._hunt_until is not None:
@@ -73,10 +78,12 @@ class Nursery:
         """Milliseconds to wait for something to happen."""
         return 5 if self._hunt_until is not None or self._leave_by is not None else None
 
-    def _hear_signals(self) -> None:
-        if signal.SIGTERM in os.read(self._wake, 4096):
-            self._close()
-            self._signal_shims(signal.SIGTERM)
+    def _on_sigchld(self, *_: object) -> None:
+        self._child_ended = True
+
+    def _on_sigterm(self, *_: object) -> None:
+        self._close()
+        self._signal_shims(signal.SIGTERM)
 
     def _signal_shims(self, number: int) -> None:
         for pid in self._shims:
@@ -113,34 +120,48 @@ class Nursery:
         body = bytes(self._buffer[HEADER.size : HEADER.size + length])
         del self._buffer[: HEADER.size + length]
         if count:
-            self._fork(number, body, [self._descriptors.popleft() for _ in range(count)])
+            self._start(number, body, [self._descriptors.popleft() for _ in range(count)])
         else:
             self._end(number)
         return True
 
-    def _fork(self, number: int, body: bytes, descriptors: list[int]) -> None:
-        """Fork a shim. Its signals stay blocked until it has its own way to hear them."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _LISTENED)
+    def _start(self, number: int, body: bytes, descriptors: list[int]) -> None:
+        life = socket.socket(fileno=descriptors[0])
+        stdio = descriptors[1:]
+        try:
+            if not _hung_up(life):
+                self._fork(number, Shim(json.loads(body), life, stdio))
+        except CannotStartError as err:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                life.sendall(err.message)
+        finally:
+            life.close()
+            for descriptor in stdio:
+                os.close(descriptor)
+
+    def _fork(self, number: int, shim: Shim) -> None:
+        """Signals that arrive around the fork may wake the wrong one of the two, which does no harm:
+        here their handlers remember them, and a shim only looks around once more.
+        """
+        signal.set_wakeup_fd(shim.wake_writing, warn_on_full_buffer=False)
         try:
             pid = os.fork()
-        except OSError:
-            pid = -1  # the life line closes below, which tells the orchestrator
-        if pid == 0:
-            self._be_shim(body, descriptors)
-        if pid > 0:
+            if pid == 0:
+                self._be(shim)
             self._shims[pid] = number
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LISTENED)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        except OSError:
+            pass  # the life line closes, which tells the orchestrator
+        finally:
+            signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
+            shim.release()
 
-    def _be_shim(self, body: bytes, descriptors: list[int]) -> None:
+    def _be(self, shim: Shim) -> None:
         status = 70
         try:
             for descriptor in (self._wake, self._wake_writing, *self._descriptors):
                 os.close(descriptor)
             self._control.close()
-            life = socket.socket(fileno=descriptors[0])
-            status = shim.run(json.loads(body), life, descriptors[1:])
+            status = shim.run()
         except BaseException:  # noqa: BLE001 - a fork must never return into the nursery's loop
             sys.excepthook(*sys.exc_info())
         finally:
@@ -189,14 +210,23 @@ class Nursery:
         return overdue > _ORPHANS_S
 
 
+def _hung_up(life: socket.socket) -> bool:
+    """Look without taking: a command that is already there is for the shim."""
+    try:
+        return life.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+
+
 def main() -> None:
-    """Serve on the socket whose number is the last argument."""
+    """Serve on a socket; arguments: the soft limit on descriptors that programs get, and its number."""
+    soft, control = map(int, sys.argv[-2:])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     become_subreaper()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    for number in _LISTENED:
-        signal.signal(number, lambda *_: None)  # its number arrives on the wake-up descriptor
     gc.collect()
     gc.disable()  # a collection would touch, and so copy, the pages that shims share
     gc.freeze()
-    Nursery(socket.socket(fileno=int(sys.argv[-1]))).run()
+    Nursery(socket.socket(fileno=control)).run()

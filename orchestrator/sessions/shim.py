@@ -2,6 +2,7 @@
 
 It is forked by the nursery and holds one end of a socket pair, its life line. The other end is the
 orchestrator's alone: when that closes, for whatever reason, the shim ends everything below it.
+Whatever can be prepared is prepared before the fork, because every page touched after it must be copied.
 Standard library only.
 
 On the life line, from the orchestrator: one byte per command, see INTERRUPT, TERMINATE, KILL.
@@ -16,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -29,43 +29,86 @@ from orchestrator.sessions.tree import become_subreaper, end_tree, reap, signal_
 
 INTERRUPT, TERMINATE, KILL = b"I", b"T", b"K"
 
-_DEFAULTED = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+_DEFAULTED = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_SIGTERM = int(signal.SIGTERM)
 
 
-def run(request: Mapping[str, Any], life: socket.socket, stdio: Sequence[int]) -> int:
-    """Carry one process from its start to the end of its tree; return the shim's own exit status."""
-    become_subreaper()
-    wake = _wake_on_signals()
-    if _orchestrator_gone(life):
-        return 0
-    try:
-        pid = _start(request, stdio)
-    except _StartError as err:
-        _tell(life, {"errno": err.number, "where": err.where})
-        return 0
-    for descriptor in stdio:
-        os.close(descriptor)
-    os.chdir("/")  # the workspace must be free to be removed or unmounted
-    _tell(life, {"pid": pid})
-    return _Watch(request, life, wake, pid).until_the_end()
+class CannotStartError(Exception):
+    """The program, or its working directory, is not to be had."""
+
+    def __init__(self, number: int, where: str) -> None:
+        super().__init__(number, where)
+        self.message = b'{"errno": %d, "where": "%s"}\n' % (number, where.encode())
 
 
-class _Watch:
-    """What the shim knows about its one process."""
+class Shim:
+    """Made in the nursery; `run` belongs to the fork, `release` to the nursery."""
 
-    def __init__(self, request: Mapping[str, Any], life: socket.socket, wake: int, pid: int) -> None:
-        self._request = request
+    def __init__(self, request: Mapping[str, Any], life: socket.socket, stdio: Sequence[int]) -> None:
+        """Raises CannotStartError."""
+        self._argv = [_bytes(argument) for argument in request["argv"]]
+        self._env = {_bytes(name): _bytes(value) for name, value in request["env"].items()}
+        self._cwd = _bytes(request["cwd"])
+        self._program = _find(self._argv[0], self._env.get(b"PATH", os.defpath.encode()), self._cwd)
+        self._file_actions = _standard_streams(request["terminal"], stdio)
+        self._exit_file: str | None = request["exit_file"]
+        self._kill_s: float = request["kill_s"]
         self._life = life
-        self._wake = wake
-        self._pid = pid
+        self._stdio = stdio
+        self._pid = 0
         self._status: int | None = None
         self._ordered_to_kill = False
         self._orchestrator_gone = False
+        self._wake, self.wake_writing = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self.wake_writing, False)
         self._poll = select.poll()
-        self._poll.register(wake, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+        self._poll.register(life, select.POLLIN)
 
-    def until_the_end(self) -> int:
-        self._poll.register(self._life, select.POLLIN)
+    def release(self) -> None:
+        """Let go of the descriptors that are the fork's now."""
+        os.close(self._wake)
+        os.close(self.wake_writing)
+
+    def run(self) -> int:
+        """Carry the process from its start to the end of its tree; return the shim's own exit status."""
+        become_subreaper()
+        try:
+            self._start()
+        except CannotStartError as err:
+            self._tell(err.message)
+            return 0
+        for descriptor in self._stdio:
+            os.close(descriptor)
+        os.chdir("/")  # the workspace must be free to be removed or unmounted
+        self._tell(b'{"pid": %d}\n' % self._pid)
+        self._watch()
+        self._poll.unregister(self._life)
+        survivors = end_tree(self._pause, self._on_reaped, within_s=self._kill_s, group=self._pid)
+        self._report(survivors)
+        return 1 if survivors else 0
+
+    def _start(self) -> None:
+        try:
+            os.chdir(self._cwd)
+        except OSError as err:
+            raise CannotStartError(err.errno or 0, "cwd") from err
+        try:
+            self._pid = os.posix_spawn(
+                self._program,
+                self._argv,
+                self._env,
+                file_actions=self._file_actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_DEFAULTED,
+            )
+        except OSError as err:
+            raise CannotStartError(err.errno or 0, "program") from err
+
+    def _watch(self) -> None:
+        """Return when the program has ended, or its tree is to be killed."""
         while self._status is None and not self._ordered_to_kill:
             for descriptor, _ in self._poll.poll():
                 if descriptor == self._wake:
@@ -73,13 +116,9 @@ class _Watch:
                 else:
                     self._obey()
             reap(self._on_reaped)
-        self._poll.unregister(self._life)
-        survivors = end_tree(self._pause, self._on_reaped, within_s=self._request["kill_s"], group=self._pid)
-        self._report(survivors)
-        return 1 if survivors else 0
 
     def _hear_signals(self) -> None:
-        if signal.SIGTERM in os.read(self._wake, 512):
+        if _SIGTERM in os.read(self._wake, 512):
             self._ordered_to_kill = True
 
     def _obey(self) -> None:
@@ -108,59 +147,37 @@ class _Watch:
 
     def _report(self, survivors: list[int]) -> None:
         """Leave the exit file first: once the orchestrator has the message it may look for the file."""
-        code = signal.SIGKILL * -1 if self._status is None else os.waitstatus_to_exitcode(self._status)
-        exit_ = {
-            "pid": self._pid,
-            "exit_code": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
-            "finished_at": time.time(),
-            "survivors": survivors,
-        }
+        code = -9 if self._status is None else os.waitstatus_to_exitcode(self._status)
+        exit_code, number = (b"%d" % code, b"null") if code >= 0 else (b"null", b"%d" % -code)
+        exit_ = b'{"pid": %d, "exit_code": %s, "signal": %s, "finished_at": %.6f, "survivors": %s}' % (
+            self._pid,
+            exit_code,
+            number,
+            time.time(),
+            str(survivors).encode(),
+        )
         fault = self._leave_exit_file(exit_)
-        if not self._orchestrator_gone and not _tell(self._life, {"exit": exit_, "fault": fault}):
+        if self._orchestrator_gone:
+            return
+        if not self._tell(b'{"exit": %s, "fault": %s}\n' % (exit_, fault)):
             self._orchestrator_gone = True
             self._leave_exit_file(exit_)
 
-    def _leave_exit_file(self, exit_: Mapping[str, Any]) -> str | None:
+    def _leave_exit_file(self, exit_: bytes) -> bytes:
         """Write it durably only if the orchestrator is gone, whose journal otherwise keeps the result."""
-        path = self._request["exit_file"]
-        if path is None:
-            return None
+        if self._exit_file is not None:
+            try:
+                _write_whole(_bytes(self._exit_file), exit_, durable=self._orchestrator_gone)
+            except OSError as err:
+                return json.dumps(str(err)).encode()
+        return b"null"
+
+    def _tell(self, message: bytes) -> bool:
         try:
-            _write_whole(path, json.dumps(exit_).encode(), durable=self._orchestrator_gone)
-        except OSError as err:
-            return f"{path}: {err.strerror}"
-        return None
-
-
-class _StartError(Exception):
-    def __init__(self, number: int, where: str) -> None:
-        super().__init__(number, where)
-        self.number = number
-        self.where = where
-
-
-def _start(request: Mapping[str, Any], stdio: Sequence[int]) -> int:
-    argv = [_bytes(argument) for argument in request["argv"]]
-    env = {_bytes(name): _bytes(value) for name, value in request["env"].items()}
-    try:
-        os.chdir(_bytes(request["cwd"]))
-    except OSError as err:
-        raise _StartError(err.errno or 0, "cwd") from err
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (request["descriptors"], hard))
-    try:
-        return os.posix_spawn(
-            _find(argv[0], env.get(b"PATH", os.defpath.encode())),
-            argv,
-            env,
-            file_actions=_standard_streams(request["terminal"], stdio),
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_DEFAULTED,
-        )
-    except OSError as err:
-        raise _StartError(err.errno or 0, "program") from err
+            self._life.sendall(message)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
 
 
 def _bytes(text: str) -> bytes:
@@ -170,8 +187,7 @@ def _bytes(text: str) -> bytes:
 
 def _standard_streams(terminal: str | None, stdio: Sequence[int]) -> list[tuple[Any, ...]]:
     if terminal is None:
-        source, out, err = stdio
-        return [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((source, out, err))]
+        return [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(stdio)]
     # Opened by name after setsid, so that it becomes the controlling terminal.
     return [
         (os.POSIX_SPAWN_OPEN, 0, terminal, os.O_RDWR, 0),
@@ -180,47 +196,22 @@ def _standard_streams(terminal: str | None, stdio: Sequence[int]) -> list[tuple[
     ]
 
 
-def _find(program: bytes, path: bytes) -> bytes:
+def _find(program: bytes, path: bytes, cwd: bytes) -> bytes:
     """Look a program up as execvp does, in the PATH of the environment it will have."""
     if b"/" in program:
         return program
     refused = False
     for folder in path.split(b":"):
-        candidate = os.path.join(folder or b".", program)
+        candidate = os.path.join(cwd, folder, program)
         if os.path.isfile(candidate):
             if os.access(candidate, os.X_OK):
                 return candidate
             refused = True
-    raise _StartError(errno.EACCES if refused else errno.ENOENT, "program")
+    raise CannotStartError(errno.EACCES if refused else errno.ENOENT, "program")
 
 
-def _wake_on_signals() -> int:
-    """Return a descriptor that receives the number of every signal that the shim listens to."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    return reading
-
-
-def _orchestrator_gone(life: socket.socket) -> bool:
-    """Look without taking: a command that is already there is for later."""
-    try:
-        return life.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-
-
-def _tell(life: socket.socket, message: Mapping[str, Any]) -> bool:
-    try:
-        life.sendall(json.dumps(message).encode() + b"\n")
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True
-
-
-def _write_whole(path: str, data: bytes, *, durable: bool) -> None:
-    draft = f"{path}.{os.getpid()}.tmp"
+def _write_whole(path: bytes, data: bytes, *, durable: bool) -> None:
+    draft = b"%s.%d.tmp" % (path, os.getpid())
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, data)
@@ -230,7 +221,7 @@ def _write_whole(path: str, data: bytes, *, durable: bool) -> None:
         os.close(descriptor)
     os.replace(draft, path)
     if durable:
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:

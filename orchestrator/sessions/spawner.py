@@ -25,17 +25,15 @@ class Spawner:
     If its nursery is killed, running processes go on under their shims, and no new one can be started.
     """
 
-    def __init__(self, link: NurseryLink, descriptors: int) -> None:
+    def __init__(self, link: NurseryLink) -> None:
         self._link = link
-        self._descriptors = descriptors
         self._numbers = itertools.count(1)
         self._live: set[SpawnedProcess] = set()
         self._closing = False
 
     @classmethod
     async def start(cls) -> Self:
-        descriptors = raise_descriptor_limit()
-        return cls(NurseryLink(), descriptors)
+        return cls(NurseryLink(raise_descriptor_limit()))
 
     async def aclose(self) -> None:
         """Kill what still runs and let the nursery go. May be called again."""
@@ -86,7 +84,6 @@ class Spawner:
             "terminal": ends.terminal,
             "exit_file": None if exit_file is None else _latin(exit_file),
             "kill_s": grace.kill_s,
-            "descriptors": self._descriptors,
         }
         self._link.request(number, json.dumps(request).encode(), ends.theirs)
         try:

@@ -25,12 +25,12 @@ Wait = Callable[[float], None]
 #: Is told every reaped child and its wait status.
 OnReaped = Callable[[int, int], None]
 
-_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if LINUX else None
 
 
 def become_subreaper() -> None:
     """Adopt the orphans among our descendants. Elsewhere than on Linux: nothing."""
-    if _libc is not None and _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
