@@ -1,0 +1,1 @@
+"""WSGI handlers, found by `microblog.app`."""
