@@ -71,7 +71,9 @@ def _rank(worker: WorkerState) -> int:
 def _hidden(workers: Sequence[WorkerState], shown: Sequence[WorkerState]) -> str:
     ids = {worker.id for worker in shown}
     words = Counter(_group(worker) for worker in workers if worker.id not in ids)
-    return ", ".join(f"+{words[word]} {word}" for word in ("busy", "queued", "failed", "done") if words[word])
+    return "+" + ", ".join(
+        f"{words[word]} {word}" for word in ("busy", "queued", "failed", "done") if words[word]
+    )
 
 
 def _group(worker: WorkerState) -> str:
