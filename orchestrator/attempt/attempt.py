@@ -83,7 +83,8 @@ class _Attempt:
         try:
             prompt_file = self.spec.directory / "prompt.md"
             prompt_file.write_text(self.spec.task.prompt, encoding="utf-8", errors="surrogateescape")
-            with attempt_environment(self.spec, self.around.environment, prompt_file) as self.env:
+            around = self.around
+            with attempt_environment(self.spec, around.environment, prompt_file, around.pool) as self.env:
                 session = AttemptSession(
                     spec=self.spec,
                     workspace=self.workspace,

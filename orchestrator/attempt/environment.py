@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor as Pool
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from orchestrator.workspaces.port_blocks import port_blocks
 
 @contextmanager
 def attempt_environment(
-    spec: AttemptSpec, source: EnvironmentSource, prompt_file: Path
+    spec: AttemptSpec, source: EnvironmentSource, prompt_file: Path, pool: Pool
 ) -> Iterator[Mapping[str, str]]:
     """Hold the attempt's private folder and ports, and give the environment that names them."""
     task_id, attempt = spec.task.id, spec.attempt
@@ -40,4 +41,4 @@ def attempt_environment(
         finally:
             port_blocks().give_back(block)
     finally:
-        remove_tree(tmp_dir)
+        pool.submit(remove_tree, tmp_dir)  # it may be large; what fails here goes with the run's folder

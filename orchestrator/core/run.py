@@ -25,6 +25,7 @@ from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.result import TaskResult
 from orchestrator.policy.unattended import UnattendedPolicy
 from orchestrator.ports import Clock
+from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
 _LOG = logging.getLogger("orchestrator")
 #: How often requests of other processes (`orchestrator stop`) are looked for.
@@ -89,9 +90,11 @@ class Run:
             stack.callback(self._journal.close)
             self._began = self.clock.monotonic()
             await self._record(EventKind.RUN_STARTED, self._description())
+            run_tmp = make_run_tmp(self.run_id)
+            stack.callback(_remove_tmp, self.run_id)
             pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
             executor = local_executor(
-                run_id=self.run_id,
+                run_tmp=run_tmp,
                 workspaces=make_workspaces(self.plan, self.run_id, pool),
                 policy=UnattendedPolicy(),
                 clock=self.clock,
@@ -325,6 +328,13 @@ class Run:
         if all(result.success for result in self._results.values()):
             return RunStatus.SUCCEEDED
         return _ENDS.get(self._state.stopping or "", RunStatus.FAILED)
+
+
+def _remove_tmp(run_id: str) -> None:
+    try:
+        remove_run_tmp(run_id)
+    except OSError as err:
+        _LOG.warning("temporary files of run %s could not be removed: %s", run_id, err)
 
 
 def _attempt_data(report: AttemptReport, duration: float) -> dict[str, Any]:

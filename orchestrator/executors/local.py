@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor as Pool
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from orchestrator.attempt.attempt import run_attempt
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks, Surroundings
 from orchestrator.attempt.stop import StopSignal
 from orchestrator.ports import Clock, Policy, Workspaces
 from orchestrator.sessions.spawner import Spawner
-from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
 #: Carries one attempt out, wherever that is.
 Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
@@ -22,7 +22,7 @@ Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
 @asynccontextmanager
 async def local_executor(
     *,
-    run_id: str,
+    run_tmp: Path,
     workspaces: Workspaces,
     policy: Policy,
     clock: Clock,
@@ -32,7 +32,6 @@ async def local_executor(
     base_commit: str | None,
 ) -> AsyncIterator[Execute]:
     """Hold what all attempts on this machine share; at the end every process of theirs is gone."""
-    run_tmp = make_run_tmp(run_id)
     spawner = await Spawner.start()
     try:
         around = Surroundings(
@@ -52,4 +51,3 @@ async def local_executor(
         yield partial(run_attempt, around)
     finally:
         await spawner.aclose()
-        remove_run_tmp(run_id)
