@@ -35,6 +35,10 @@ class Spawner:
     async def start(cls) -> Self:
         return cls(NurseryLink(raise_descriptor_limit()))
 
+    @property
+    def nursery_pid(self) -> int:
+        return self._link.pid
+
     async def aclose(self) -> None:
         """Kill what still runs and let the nursery go. May be called again."""
         self._closing = True
