@@ -26,7 +26,8 @@ _UNKNOWN_S = 1.0
 _STUCK_S = 5.0
 #: More output than this between two looks is not drawn: its end repaints the page.
 _PENDING_LIMIT, _PENDING_KEPT = 256 * 1024, 64 * 1024
-_PARKED_ROWS = 20
+#: The dialog, and little above it.
+_PARKED_ROWS = 10
 _FINAL_ROWS = 400
 
 _BANNER_SESSION = re.compile(r"\u2502 session ([0-9a-f-]{36}) ")
@@ -189,7 +190,7 @@ class _Turn:
         rows = "\n".join(shown.split("\n")[-_PARKED_ROWS:])
         return Outcome(
             status=Status.PARKED,
-            output=rows,
+            output=shown,
             error_kind="unknown_prompt",
             error_message=f"the agent asks something that cannot be answered for you:\n{rows}",
             exit=end,

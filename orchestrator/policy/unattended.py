@@ -41,6 +41,8 @@ def _judge_path(tool: Tool, path: str, workspace: Path) -> Decision:
     root = Path(os.path.realpath(workspace, strict=True))
     given = Path(os.path.normpath(root / path))
     real = Path(os.path.realpath(root / path))
+    if any(_names_git(part) for place in (given, real) for part in _below(root, place)):
+        return _deny("git_folder", Level.PROHIBITED, f"`{path}` belongs to git; use git's own commands")
     with suppress(FileNotFoundError):
         real.stat()  # what cannot be looked at, or never ends, was not resolved and raises here
     if path.startswith("~") or not real.is_relative_to(root):
@@ -51,14 +53,16 @@ def _judge_path(tool: Tool, path: str, workspace: Path) -> Decision:
         )
     if real == root and tool is not Tool.READ:
         return _deny("workspace_itself", Level.PROHIBITED, f"`{path}` is the workspace itself")
-    if any(_names_git(part) for place in (given, real) for part in place.parts[len(root.parts) :]):
-        return _deny("git_folder", Level.PROHIBITED, f"`{path}` belongs to git; use git's own commands")
     return Decision(
         verdict=Verdict.ALLOW,
         level=Level.SAFE,
         rule="unattended.workspace_file",
         reason="a file of the workspace",
     )
+
+
+def _below(root: Path, place: Path) -> tuple[str, ...]:
+    return place.parts[len(root.parts) :] if place.is_relative_to(root) else ()
 
 
 def _names_git(part: str) -> bool:

@@ -102,6 +102,13 @@ def test_the_folder_of_git_is_refused_under_every_name(workspace: Path, path: st
     assert _judge(workspace, Tool.WRITE, path) == (Verdict.DENY, "git_folder")
 
 
+def test_the_link_of_a_worktree_is_refused_as_well(workspace: Path) -> None:
+    (workspace / ".git").rmdir()
+    (workspace / ".git").write_text("gitdir: elsewhere\n")
+    for path in (".git", ".git/hooks/pre-commit"):
+        assert _judge(workspace, Tool.WRITE, path) == (Verdict.DENY, "git_folder")
+
+
 @pytest.mark.parametrize("path", [".", "src/..", ""])
 def test_the_workspace_itself_is_not_a_file(workspace: Path, path: str) -> None:
     assert _judge(workspace, Tool.DELETE, path)[0] is Verdict.DENY
