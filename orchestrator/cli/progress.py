@@ -11,6 +11,7 @@ from orchestrator.cli.eta import remaining
 from orchestrator.journal.state import RunState
 from orchestrator.journal.worker_state import WorkerState
 from orchestrator.model.event import Event, EventKind, Phase
+from orchestrator.model.request import Verdict
 from orchestrator.model.result import Status
 from orchestrator.report.words import duration, one_line
 
@@ -175,12 +176,14 @@ def _finished(event: Event, state: RunState) -> str:
     return f"{result['status']:10} {event.worker_id} {count} in {duration(result['duration'])}{why}"
 
 
-def _waiting(event: Event, state: RunState) -> str | None:
-    assert event.worker_id is not None
-    request = state.workers[event.worker_id].pending_permission
-    if event.data["phase"] != Phase.WAITING or request is None:
+def _decided(event: Event, state: RunState) -> str | None:
+    """Only what a person may want to act on: a question that waits, and a refusal with its reason."""
+    if event.data["verdict"] == Verdict.ALLOW or event.worker_id is None:
         return None
-    return f"waiting    {event.worker_id} asks: {one_line(asked(request))}"
+    request = state.workers[event.worker_id].permissions[event.data["request_id"]].request
+    if event.data["verdict"] == Verdict.ASK:
+        return f"waiting    {event.worker_id} asks: {one_line(asked(request))}"
+    return f"refused    {event.worker_id} {one_line(asked(request))}: {one_line(event.data['reason'])}"
 
 
 def _retrying(event: Event, _state: RunState) -> str:
@@ -196,7 +199,7 @@ def _stopping(event: Event, _state: RunState) -> str:
 
 _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.ATTEMPT_STARTED: _started,
-    EventKind.ATTEMPT_PHASE: _waiting,
+    EventKind.PERMISSION_DECIDED: _decided,
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.RUN_STOPPING: _stopping,

@@ -174,3 +174,23 @@ def test_time_left_follows_slots_and_needs() -> None:
 
 def test_time_left_is_not_guessed_without_estimates() -> None:
     assert remaining(run_of("a", "b"), at(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        ("allow", None),
+        ("ask", "[   2.0s] waiting    a asks: shell rm -r x"),
+        ("deny", "[   2.0s] refused    a shell rm -r x: not inside the workspace"),
+    ],
+)
+def test_only_questions_that_matter_get_a_line(verdict: str, line: str | None) -> None:
+    state = run_of("a")
+    start(state, 0, "a")
+    asking = event(EventKind.PERMISSION_REQUESTED, 1, "a", request_id="1", tool="shell", command="rm -r x")
+    apply(state, asking)
+    reason = "not inside the workspace"
+    decided = event(EventKind.PERMISSION_DECIDED, 2, "a", request_id="1", verdict=verdict, reason=reason)
+    apply(state, decided)
+    assert log_line(asking, state) is None
+    assert log_line(decided, state) == line
