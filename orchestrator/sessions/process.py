@@ -32,8 +32,8 @@ _INTERRUPT, _TERMINATE, _KILL, _END_SHIM = range(1, 5)  # the rungs of stopping
 class StopGrace:
     """How long a stop waits after each step before it takes the next one."""
 
-    interrupt_s: float = 5.0
-    terminate_s: float = 3.0
+    interrupt_s: float = 3.0
+    terminate_s: float = 2.0
     kill_s: float = 2.0
 
 
