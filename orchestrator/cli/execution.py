@@ -52,7 +52,7 @@ def say_header(run: Run) -> None:
     say(f"run {run.run_id}: {len(plan.tasks)} tasks, {plan.max_workers} at once")
     say(f"  repository  {plan.folder}{at}")
     say(f"  boundary    {plan.boundary}")
-    say(f"  look        orchestrator status {run.run_id} · logs in {run.directory}")
+    say(f"  logs        {run.directory}")
     for warning in plan.warnings:
         say_warning(warning)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from orchestrator.safe_text import last_line
 REDRAW_S = 0.1  #: at most so often
 TICK_S = 0.25  #: at least so often, for the clocks
 _TAIL_BYTES = 4096
+_MOVES = re.compile(rb"\x1b\[[\d;]*[AFHd]")  # the cursor goes up, or to a place
+_SPINNER = re.compile("[\u2801-\u28ff]")
 
 
 def progress(stream: TextIO = sys.stderr, *, wanted: bool = True) -> Feed:
@@ -57,15 +60,28 @@ def terminal_size(stream: TextIO) -> tuple[int, int]:
 
 
 def log_tail(worker: WorkerState, width: int) -> str:
-    """The last line that a busy worker wrote, read from its log only now that somebody looks."""
+    """What a busy worker wrote last, read from its log only now that somebody looks."""
     if not worker.log_path or worker.phase not in BUSY:
         return ""
     try:
         with Path(worker.log_path).open("rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
-            return last_line(log.read(_TAIL_BYTES), width)
+            return shown_last(log.read(_TAIL_BYTES), width)
     except FileNotFoundError:
         return ""  # it has written nothing yet
+
+
+def shown_last(tail: bytes, width: int) -> str:
+    """The last line of `tail`; of a program that paints its terminal, the last one above its own footer."""
+    if not _MOVES.search(tail):
+        return last_line(tail, width)
+    from orchestrator.sessions.screen import Screen
+
+    screen = Screen()
+    screen.feed(tail)
+    lines = [line.strip() for line in screen.lines()[: screen.cursor[0] + 1] if line.strip()]
+    said = [line for line in lines if not _SPINNER.match(line)] or lines
+    return last_line(said[-1].encode(), width) if said else ""
 
 
 def _live(stream: TextIO) -> Callable[[Sequence[Item]], None]:

@@ -12,6 +12,7 @@ from orchestrator.cli.crash import crash_text
 from orchestrator.cli.diagnosis import Finding, check_python, judge_git
 from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.footer import Footer
+from orchestrator.cli.live import shown_last
 from orchestrator.cli.output import paint, table
 from orchestrator.sessions.screen import Screen
 
@@ -126,3 +127,20 @@ def test_a_table_is_aligned() -> None:
 
 def test_no_colour_where_nobody_sees_it() -> None:
     assert paint("x", "red", io.StringIO()) == "x"
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (b"one\r\ntwo\r\n", "two"),
+        (b"10%\r20%\r", "20%"),
+        (b"", ""),
+        (b"\x1b[2J\x1b[H", ""),
+        ("read a\r\n\u280b Thinking\r\n  esc to interrupt\x1b[1A\r".encode(), "read a"),
+        ("\u280b Thinking\r\n  esc to interrupt\x1b[1A\r".encode(), "\u280b Thinking"),
+        (b"\x1b[5;1Hdeep\x1b[2;1Habove", "above"),
+        (b"\x1b]0;title\x07\x1b[H\x1b[31mred\x1b[0m", "red"),
+    ],
+)
+def test_what_a_worker_wrote_last(written: bytes, line: str) -> None:
+    assert shown_last(written, 80) == line
