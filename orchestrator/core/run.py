@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -146,26 +146,30 @@ class Run:
         if isinstance(event, scheduler.StopRequested) and not self._state.stopping:
             self._emit(EventKind.RUN_STOPPING, {"reason": event.reason, "detail": None})
         self._state, actions = scheduler.step(self._state, event)
+        recording: list[asyncio.Task[None]] = []
         for action in actions:
-            self._perform(action)
+            if isinstance(action, scheduler.EndWorker):
+                recording.append(self._spawn(self._end_worker(action)))
+            else:
+                self._perform(action, recording)
 
-    def _perform(self, action: scheduler.Action) -> None:
+    def _perform(self, action: scheduler.Action, recording: list[asyncio.Task[None]]) -> None:
+        """Act. What starts because a worker ended starts once that worker's result is on the disk."""
         match action:
             case scheduler.StartAttempt(worker_id=worker_id, attempt=attempt):
-                self._spawn(self._attempt(worker_id, attempt))
+                self._spawn(self._attempt(worker_id, attempt, recording))
             case scheduler.StopAttempt(worker_id=worker_id, reason=reason, now=now):
                 self._workers[worker_id].stop.ask(reason, now=now)
             case scheduler.DelayRetry(worker_id=worker_id, attempt=attempt, delay_s=delay_s):
                 self._delay(worker_id, attempt, delay_s)
-            case scheduler.EndWorker():
-                self._spawn(self._end_worker(action))
             case scheduler.HaltRun(detail=detail):
                 self._emit(EventKind.RUN_STOPPING, {"reason": "halt", "detail": detail})
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         """Let go of work that ended; a fault in our own code ends the run instead of hanging it."""
@@ -189,7 +193,8 @@ class Run:
 
     # -- one worker ----------------------------------------------------------------------------
 
-    async def _attempt(self, worker_id: str, number: int) -> None:
+    async def _attempt(self, worker_id: str, number: int, after: Sequence[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*after)
         worker = self._workers[worker_id]
         began, began_at = self.clock.monotonic(), self.clock.now()
         if worker.started is None:
