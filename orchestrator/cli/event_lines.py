@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from orchestrator.cli.feed import Item
+from orchestrator.cli.output import write_through
 from orchestrator.errors import InputError
 from orchestrator.model.event import Event
 
@@ -36,12 +37,11 @@ def open_events(name: str) -> TextIO:
 
 
 def line_writer(stream: TextIO) -> Callable[[Sequence[Item]], None]:
-    """Return what writes events to `stream`, each line complete and flushed."""
+    """Return what writes events to `stream`, each line at once."""
 
     def write_lines(items: Sequence[Item]) -> None:
         for item in items:
             if not isinstance(item, str):
-                stream.write(json.dumps(event_document(item)) + "\n")
-                stream.flush()
+                write_through(stream, json.dumps(event_document(item)) + "\n")
 
     return write_lines

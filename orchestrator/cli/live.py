@@ -13,7 +13,7 @@ from typing import TextIO
 
 from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.footer import Footer
-from orchestrator.cli.output import paint
+from orchestrator.cli.output import paint, write_through
 from orchestrator.cli.progress import BUSY, block, log_line
 from orchestrator.journal.state import RunState, apply
 from orchestrator.journal.worker_state import WorkerState
@@ -86,7 +86,7 @@ def shown_last(tail: bytes, width: int) -> str:
 
 def _live(stream: TextIO) -> Callable[[Sequence[Item]], None]:
     state = RunState()
-    footer = Footer(stream)
+    footer = Footer(partial(write_through, stream))
 
     def show(items: Sequence[Item]) -> None:
         notes = [item for item in items if isinstance(item, str)]
@@ -118,5 +118,4 @@ def _plain(stream: TextIO) -> Callable[[Sequence[Item]], None]:
 
 def _write_notes(stream: TextIO, items: Sequence[Item]) -> None:
     if lines := [item for item in items if isinstance(item, str)]:
-        stream.write("\n".join(lines) + "\n")
-        stream.flush()
+        write_through(stream, "\n".join(lines) + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,10 +12,11 @@ from importlib import import_module
 import click
 
 import orchestrator
-from orchestrator.cli.output import say_error
+from orchestrator.cli.output import say, say_error
 from orchestrator.errors import InputError, OrchestratorError
 
 INTERRUPTED = 130
+_READER_LEFT = {errno.EPIPE, errno.EIO}
 PURPOSES = {
     "run": "Run a list of tasks, one agent each, all at once.",
     "demo": "Watch eight demo agents build a small project at once; needs no key and no network.",
@@ -84,11 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         say_error(err.message, err.hint)
         return err.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say_error("interrupted")
+        say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
     except Exception as err:  # noqa: BLE001 (the funnel: what nobody expected becomes a report to paste)
+        if isinstance(err, OSError) and err.errno in _READER_LEFT:
+            return _mute()
         from orchestrator.cli.crash import report_crash
 
         say_error(f"unexpected fault: {type(err).__name__}: {err}", report_crash(err, args))
@@ -109,9 +112,9 @@ def _usage(err: click.ClickException) -> tuple[str, str | None]:
     return message[:1].lower() + message[1:], hint
 
 
-def _reader_left() -> int:
-    """Whoever read our output has gone (`… | head`): end quietly, also at interpreter exit."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _mute() -> int:
+    """Whoever read our output has gone (`… | head`, a closed terminal): end quietly, to the very end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
     return 1

@@ -40,6 +40,13 @@ def say(text: str = "") -> None:
     sys.stderr.flush()
 
 
+def write_through(stream: TextIO, text: str) -> None:
+    """Write past the stream's buffer, whose lock a stalled reader would hold for the whole program."""
+    rest = memoryview(text.encode(stream.encoding or "utf-8", "backslashreplace"))
+    while rest:
+        rest = rest[os.write(stream.fileno(), rest) :]
+
+
 def say_warning(text: str) -> None:
     say(f"{paint('warning', 'yellow', sys.stderr)}: {text}")
 

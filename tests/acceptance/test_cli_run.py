@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -305,6 +306,27 @@ def test_a_closed_terminal_stops_the_run_and_keeps_it(
     until(lambda: json.loads(person.orchestrator("status", "--json").stdout)["status"] != "running")
     assert json.loads(person.orchestrator("status", "--json").stdout)["status"] == "interrupted"
     assert not psutil.pid_exists(pid)
+    assert not (person.home / "crashes").exists()
+
+
+def test_a_reader_that_stalls_holds_nothing_up(person: Person) -> None:
+    tasks = plan(person, **{f"w{number:02}": "exit 1" for number in range(20)})
+    unread, stderr = os.pipe()
+    fcntl.fcntl(stderr, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(stderr, b"x" * 3000)  # room for the header, no more
+    run = subprocess.run(
+        [*COMMAND, "run", tasks, "--json"],
+        env=person.env,
+        cwd=person.folder,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        timeout=60,
+        check=False,
+    )
+    os.close(stderr)
+    os.close(unread)
+    assert run.returncode == 1
+    assert json.loads(run.stdout)["counts"]["failed"] == 20
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

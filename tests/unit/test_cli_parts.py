@@ -56,7 +56,7 @@ def shown(stream: io.StringIO, screen: Screen) -> list[str]:
 
 def test_a_block_is_redrawn_in_place_and_notes_stay_above() -> None:
     stream = io.StringIO()
-    footer = Footer(stream)
+    footer = Footer(lambda text: print(text, end="", file=stream))
     footer.draw(["one", "two", "three"], 40)
     footer.draw(["uno", "dos"], 40, ["a note"])
     footer.draw(["eins"], 40)
@@ -65,7 +65,7 @@ def test_a_block_is_redrawn_in_place_and_notes_stay_above() -> None:
 
 def test_a_line_too_long_for_the_terminal_does_not_break_the_block() -> None:
     stream = io.StringIO()
-    footer = Footer(stream)
+    footer = Footer(lambda text: print(text, end="", file=stream))
     for _ in range(3):
         footer.draw(["x" * 10, "bar"], 20)
     assert shown(stream, Screen(10, 20)) == ["x" * 10, "bar"]
