@@ -1,0 +1,1 @@
+"""Makespan: how long N workers of equal length take, and what starting and watching them costs."""
