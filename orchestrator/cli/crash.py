@@ -14,7 +14,7 @@ from pathlib import Path
 import orchestrator
 
 _SECRET = re.compile(
-    r"(?i)(\b[\w-]*(?:key|token|secret|passw(?:or)?d|credential|authorization)[\w-]*[\"']?\s*[=:]\s*)\S+"
+    r"(?i)(\b[\w-]*(?:key|token|secret|passw(?:or)?d|credential|authorization)[\w-]*[\"']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+"
 )
 _PROMPT_OPTIONS = ("-p", "--prompt")
 

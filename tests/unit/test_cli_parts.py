@@ -108,7 +108,14 @@ def test_a_crash_report_holds_no_prompt(argv: list[str], kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["API_KEY=hunter2", "token: hunter2", '"password": "hunter2"', "Authorization: hunter2"]
+    "said",
+    [
+        "API_KEY=hunter2",
+        "token: hunter2",
+        '"password": "hunter2"',
+        "Authorization: hunter2",
+        "Authorization: Bearer hunter2",
+    ],
 )
 def test_a_crash_report_holds_no_secret(said: str) -> None:
     text = crash_text(ValueError(said), [])
