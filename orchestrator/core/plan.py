@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,30 @@ _BOUNDARIES = {
 }
 
 
+def require_programs(plan: RunPlan) -> None:
+    """Raise InputError when a task's command names a program that this machine has not.
+
+    For the command line, where a missing tool is wrong input. In Python it is that worker's result,
+    SPAWN_FAILED. What `setup` may install, and a path inside the workspace, is left to the start.
+    """
+    if plan.config.setup:
+        return
+    faults = [fault for task in plan.tasks if task.command and (fault := _program_fault(plan, task))]
+    if faults:
+        raise InputError("\n".join(faults), hint="install it, or correct `command` or PATH")
+
+
+def _program_fault(plan: RunPlan, task: Task) -> str | None:
+    program = task.command[0]
+    if os.sep in program and not Path(program).is_absolute():
+        return None
+    path = {**os.environ, **plan.config.env, **task.env}.get("PATH")
+    if shutil.which(program, path=path):
+        return None
+    where = "it is no executable file" if os.sep in program else f"it is not on the PATH ({path})"
+    return f"task `{task.id}`: command: there is no program `{program}`: {where}"
+
+
 def _warnings(tasks: Sequence[Task], repository: Repository | None) -> tuple[str, ...]:
     return (*(repository.warnings if repository else ()), *contended_files(tasks))
 
@@ -138,8 +163,9 @@ def _repository_if_any(folder: Path) -> Repository | None:
 
 
 def _check_copies(config: OrchestratorConfig, folder: Path) -> None:
-    if faults := [fault for name in config.copy_files if (fault := copy_fault(folder, name))]:
-        raise InputError("\n".join(f"copy: {fault}" for fault in faults))
+    faults = [f"copy: {name!r}: {fault}" for name in config.copy_files if (fault := copy_fault(folder, name))]
+    if faults:
+        raise InputError("\n".join(faults))
 
 
 def _max_workers(config: OrchestratorConfig, count: int, isolation: str, *, shared_folder: bool) -> int:

@@ -58,11 +58,12 @@ def command(
     from orchestrator.cli.execution import EXIT_CODES, carry_out
     from orchestrator.cli.summary import show_end
     from orchestrator.cli.tasks import read_tasks
-    from orchestrator.core.plan import prepare
+    from orchestrator.core.plan import prepare, require_programs
 
     if events == "-" and as_json:
         raise click.UsageError("--events - and --json both want stdout", click.get_current_context())
     plan = prepare(*read_tasks(files, prompts, options))
+    require_programs(plan)
     run = carry_out(plan, events=events, show_progress=not no_progress)
     if events != "-":
         show_end(run, as_json=as_json)
