@@ -1,4 +1,4 @@
-"""The nursery: the one small process that forks every shim of a run, and cleans up if a shim is killed.
+"""The nursery: a small process that forks the shims of a run, and cleans up if a shim is killed.
 
 It has a single thread and little memory, so a fork costs well under a millisecond however large the
 orchestrator is. It is a subreaper above the shims: the orphans of a shim that was killed fall to it.

@@ -1,4 +1,4 @@
-"""Starting processes: one Spawner per run, with its nursery."""
+"""Starting processes: one Spawner per run, with its nurseries."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ from orchestrator.sessions.link import NurseryLink
 from orchestrator.sessions.output import OutputLog
 from orchestrator.sessions.process import SpawnedProcess, StopGrace
 
+#: A nursery forks one shim after the other; beyond so many processes another one pays for itself.
+_PROCESSES_PER_NURSERY = 64
+_MOST_NURSERIES = max(2, min(os.cpu_count() or 1, 8))
+
 
 class Spawner:
     """Starts processes under shims, and leaves nothing behind. Belongs to the event loop that made it.
 
-    If its nursery is killed, running processes go on under their shims, and no new one can be started.
+    If a nursery is killed, its running processes go on under their shims; once none is left, no new
+    process can be started.
     """
 
-    def __init__(self, link: NurseryLink) -> None:
-        self._link = link
+    def __init__(self) -> None:
+        self._links = [NurseryLink(raise_descriptor_limit())]
         self._numbers = itertools.count(1)
+        self._turns = itertools.count()
         self._live: set[SpawnedProcess] = set()
         self._closing = False
 
     @classmethod
     async def start(cls) -> Self:
-        return cls(NurseryLink(raise_descriptor_limit()))
+        return cls()
 
     @property
-    def nursery_pid(self) -> int:
-        return self._link.pid
+    def nursery_pids(self) -> list[int]:
+        return [link.pid for link in self._links]
 
     async def aclose(self) -> None:
         """Kill what still runs and let the nursery go. May be called again."""
         self._closing = True
         await asyncio.gather(*(process.stop(now=True) for process in self._live))
-        await self._link.aclose()
+        await asyncio.gather(*(link.aclose() for link in self._links))
 
     async def spawn(
         self,
@@ -66,8 +72,7 @@ class Spawner:
         """
         grace = grace or StopGrace()
         program = _checked(argv, env)
-        if self._closing or not self._link.alive:
-            raise _no_nursery(program, closing=self._closing)
+        link = self._choose_link(program)
         ends = _open(program, terminal=terminal, stderr_apart=stderr_log is not None)
         number = next(self._numbers)
         process = SpawnedProcess(
@@ -77,7 +82,7 @@ class Spawner:
             stderr_log=stderr_log,
             on_output=on_output,
             grace=grace,
-            end_shim=lambda on_ended: self._link.end(number, on_ended),
+            end_shim=lambda on_ended: link.end(number, on_ended),
             on_done=self._live.discard,
         )
         self._live.add(process)
@@ -89,13 +94,23 @@ class Spawner:
             "exit_file": None if exit_file is None else _latin(exit_file),
             "kill_s": grace.kill_s,
         }
-        self._link.request(number, json.dumps(request).encode(), ends.theirs)
+        link.request(number, json.dumps(request).encode(), ends.theirs)
         try:
             await process.started
         except asyncio.CancelledError:
             await process.stop(now=True)
             raise
         return process
+
+    def _choose_link(self, program: str) -> NurseryLink:
+        """Use the nurseries in turn; start another one when there is enough to do for it."""
+        alive = [link for link in self._links if link.alive]
+        if self._closing or not alive:
+            raise _no_nursery(program, closing=self._closing)
+        if len(alive) < min(_MOST_NURSERIES, 1 + len(self._live) // _PROCESSES_PER_NURSERY):
+            alive.append(NurseryLink(raise_descriptor_limit()))
+            self._links.append(alive[-1])
+        return alive[next(self._turns) % len(alive)]
 
 
 def _latin(text: str | Path) -> str:

@@ -17,6 +17,7 @@ import pytest
 from orchestrator.errors import SpawnError
 from orchestrator.sessions.limits import raise_descriptor_limit
 from orchestrator.sessions.output import OutputLog
+from orchestrator.sessions.process import StopGrace
 from orchestrator.sessions.spawner import Spawner
 from tests.integration.sessions_fixtures import ENV, Bench, bench, in_bench
 
@@ -185,7 +186,7 @@ def test_a_cancelled_spawn_leaves_nothing(tmp_path: Path) -> None:
                     await task
             else:
                 await task.result().stop(now=True)
-        nursery = psutil.Process(made.spawner.nursery_pid)
+        nursery = psutil.Process(made.spawner.nursery_pids[0])
         assert [kin.name() for kin in nursery.children(recursive=True) if kin.name() == "sleep"] == []
 
     in_bench(tmp_path, use)
@@ -203,7 +204,7 @@ def test_closing_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
             await spawner.spawn(["sleep", "600"], cwd=tmp_path, env=ENV, log=log, terminal=terminal)
             for terminal in (False, True) * 3
         ]
-        nursery = psutil.Process(spawner.nursery_pid)
+        nursery = psutil.Process(spawner.nursery_pids[0])
         shims = nursery.children()
         assert len(shims) == len(processes)
         await asyncio.gather(spawner.aclose(), spawner.aclose())
@@ -222,7 +223,7 @@ def test_without_a_nursery_nothing_starts_but_what_runs_goes_on(tmp_path: Path) 
     async def main() -> None:
         async with bench(tmp_path) as made:
             process = await made.spawn(["cat"])
-            os.kill(made.spawner.nursery_pid, signal.SIGKILL)
+            os.kill(made.spawner.nursery_pids[0], signal.SIGKILL)
             with pytest.raises(SpawnError, match=r"was killed|ended early"):
                 for _ in range(100):
                     await (await made.spawn(["true"])).wait()
@@ -234,3 +235,23 @@ def test_without_a_nursery_nothing_starts_but_what_runs_goes_on(tmp_path: Path) 
                 await made.spawn(["true"])
 
     asyncio.run(main())
+
+
+def test_many_at_once_share_several_nurseries(tmp_path: Path) -> None:
+    count = 150
+
+    async def use(made: Bench) -> None:
+        starts = (
+            made.spawn(["cat"], terminal=number % 2 == 0, grace=StopGrace(interrupt_s=60))
+            for number in range(count)
+        )
+        processes = await asyncio.gather(*starts)
+        pids = made.spawner.nursery_pids
+        assert len(pids) > 1
+        parents = {psutil.Process(process.pid).parent() for process in processes}
+        assert len(parents) == count
+        assert {shim.ppid() for shim in parents if shim is not None} == set(pids)
+        exits = await asyncio.gather(*(process.stop() for process in processes))
+        assert {(exit_.signal, exit_.survivors) for exit_ in exits} == {("SIGINT", ())}
+
+    in_bench(tmp_path, use)

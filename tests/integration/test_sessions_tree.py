@@ -144,7 +144,7 @@ def test_nobody_outlives_a_nursery_told_to_end(tmp_path: Path) -> None:
     async def use(made: Bench) -> None:
         process = await made.python(FAMILY, str(tmp_path), "stay")
         await made.until(b"ready")
-        os.kill(made.spawner.nursery_pid, signal.SIGTERM)
+        os.kill(made.spawner.nursery_pids[0], signal.SIGTERM)
         exit_ = await process.wait()
         assert (exit_.signal, exit_.survivors) == ("SIGKILL", ())
         assert processes_of(tmp_path) == []
@@ -173,7 +173,7 @@ def test_signals_to_our_process_group_reach_no_program(tmp_path: Path) -> None:
         shim = psutil.Process(process.pid).parent()
         assert shim is not None
         ours = (os.getpgrp(), os.getsid(0))
-        for pid in (process.pid, shim.pid, made.spawner.nursery_pid):
+        for pid in (process.pid, shim.pid, made.spawner.nursery_pids[0]):
             assert os.getpgid(pid) != ours[0]
             assert os.getsid(pid) != ours[1]
         await process.close_input()
