@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: Nothing of a progress line comes from further back than this.
 _LINE_WINDOW = 4096
@@ -58,13 +59,18 @@ def final_text(tail: bytes, limit: int = 16_384) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    from rich.cells import cell_len  # noqa: PLC0415 (start-up)
-
-    if cell_len(text) <= width:
+    if sum(map(_columns, text)) <= width:
         return text
     columns = 0
     for index, character in enumerate(text):
-        columns += cell_len(character)
+        columns += _columns(character)
         if columns > width - 1:
             return text[:index] + "…" if width > 0 else ""
     return text
+
+
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
