@@ -5,9 +5,7 @@ The public names load on first use, so that `import orchestrator` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing's own, whose import the small processes of a run do without
 if TYPE_CHECKING:
     from orchestrator.config import OrchestratorConfig as OrchestratorConfig
     from orchestrator.core.worker_manager import WorkerManager as WorkerManager
@@ -29,7 +27,10 @@ _HOMES = {
 __all__ = ["OrchestratorConfig", "Status", "StructuredLogger", "Task", "TaskResult", "WorkerManager"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415 (start-up)
+
     if name not in _HOMES:
         raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    found: object = getattr(import_module(_HOMES[name]), name)
+    return found

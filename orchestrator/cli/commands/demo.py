@@ -53,6 +53,7 @@ def command(folder: Path | None, unit: float, contended: bool, no_progress: bool
     from orchestrator.core.plan import prepare
     from orchestrator.demo.microblog import build_repository, microblog_tasks, task_file_text
     from orchestrator.journal.state import load_state
+    from orchestrator.model.event import RunStatus
     from orchestrator.report.build import build_report
     from orchestrator.report.page import render_page
     from orchestrator.report.text import render_text
@@ -73,7 +74,7 @@ def command(folder: Path | None, unit: float, contended: bool, no_progress: bool
         write(render_text(report))
         _show_verdict(report)
         _show_places(report, folder)
-        if not contended:
+        if not contended and run.status is RunStatus.SUCCEEDED:
             _show_merging(report, plan.repository)
     return EXIT_CODES[run.status]
 
