@@ -1,0 +1,25 @@
+"""What an attempt has of its own, as its sandbox needs to know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitFolders:
+    """Where the git of a workspace keeps what lies outside the workspace."""
+
+    common_dir: Path  #: the user's repository
+    entry: Path | None = None  #: the worktree's own folder in it; None: the workspace is the user's checkout
+    branch: str | None = None  #: the worker's own branch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """One attempt's own places. Everything else of the user's is none of its business."""
+
+    workspace: Path
+    tmp_dir: Path  #: removed after the attempt
+    prompt_file: Path
+    git: GitFolders | None = None
