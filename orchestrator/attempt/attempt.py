@@ -22,9 +22,11 @@ from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.result import CheckResult, Status, VerifyResult
 from orchestrator.ports import Workspace
-from orchestrator.safe_text import final_text
+from orchestrator.safe_text import final_text, last_line
 from orchestrator.sessions.output import OutputLog
 
+#: How much of a check's log is read for its last line.
+LAST_LINE_WINDOW = 4096
 #: How long an adapter may go on after its processes are gone before it is given up.
 ADAPTER_END_S = 2.0
 
@@ -160,9 +162,9 @@ class _Attempt:
         try:
             return await self.spec.agent.run(session)
         except SpawnError as err:
-            return _failed("spawn_failed", str(err), Status.SPAWN_FAILED)
+            return _failed("spawn_failed", _in_one_line(err), Status.SPAWN_FAILED)
         except OrchestratorError as err:
-            return _failed("agent_fault", str(err))
+            return _failed("agent_fault", _in_one_line(err))
         except Exception as err:  # noqa: BLE001 (the attempt boundary: one adapter's fault is one result)
             (self.spec.directory / "fault.txt").write_text(traceback.format_exc())
             return _failed(
@@ -243,7 +245,6 @@ class _Attempt:
 
     async def leave(self, report: AttemptReport) -> None:
         """Take the workspace away unless it is to be kept."""
-        _enter(self.sinks, Phase.FINISHING)
         reason = self._keep_reason(report)
         if reason is None:
             try:
@@ -266,6 +267,10 @@ class _Attempt:
         return None
 
 
+def _in_one_line(err: OrchestratorError) -> str:
+    return f"{err.message} {err.hint}" if err.hint else err.message
+
+
 def _with_survivors(outcome: Outcome, exits: Sequence[ProcessExit]) -> Outcome:
     """A process that outlasted SIGKILL may still write: such a worker has not succeeded."""
     survivors = [str(pid) for ended in exits for pid in ended.survivors]
@@ -282,4 +287,12 @@ def _with_survivors(outcome: Outcome, exits: Sequence[ProcessExit]) -> Outcome:
 
 def _say(what: str, check: CheckResult) -> str:
     ended = "ran past its time limit" if check.exit_code is None else f"exited with status {check.exit_code}"
-    return f"{what} command `{check.command}` {ended}; its output is in {Path(check.log_path)}"
+    log = Path(check.log_path)
+    said = last_line(_tail(log))
+    return f"{what} command `{check.command}` {ended}{f': {said}' if said else ''}; see {log}"
+
+
+def _tail(log: Path) -> bytes:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LAST_LINE_WINDOW))
+        return file.read()

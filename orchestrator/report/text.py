@@ -25,7 +25,7 @@ def _head(report: Mapping[str, Any]) -> str:
     total = len(results) + len(report["pending"])
     base = f"{one_line(report['base_ref'] or '')} {one_line(report['base_commit'] or '')[:12]}".strip()
     others = [f"{count} {status}" for status, count in report["counts"].items() if count]
-    work = f"{report['speedup']:.1f}x ({duration(report['sum_seconds'])} of work)"
+    busy = f"{report['speedup']:.1f} busy on average ({duration(report['sum_seconds'])} in slots)"
     rows = [
         ("repository", one_line(report["repo"])),
         ("base", base),
@@ -35,7 +35,7 @@ def _head(report: Mapping[str, Any]) -> str:
             "time",
             f"{duration(report['wall_seconds'])} in all, longest task {duration(report['max_seconds'])}",
         ),
-        ("parallel", f"{work}, up to {report['max_overlap']} at once"),
+        ("parallel", f"{busy}, up to {report['max_overlap']} at once"),
     ]
     lines = [f"Run {one_line(report['run_id'])}: {one_line(report['status'])}"]
     lines += [f"  {name:<11} {value}" for name, value in rows if value]
@@ -63,16 +63,20 @@ def _figures(entry: Mapping[str, Any]) -> str:
 
 def _trouble(entry: Mapping[str, Any]) -> str:
     """Say why a task did not succeed, and where to look."""
-    kind = f" ({one_line(entry['error_kind'])})" if entry["error_kind"] else ""
-    lines = [f"{one_line(entry['worker_id'])}: {entry['status']}{kind}"]
+    kind = one_line(entry["error_kind"] or "")
+    why = f" ({kind})" if kind not in {"", entry["status"]} else ""
+    lines = [f"{one_line(entry['worker_id'])}: {entry['status']}{why}"]
     message = one_line(entry["error_message"] or "no reason was given")
-    told = textwrap.wrap(message, _WIDTH - 2, max_lines=_ERROR_LINES, placeholder=" …")
-    lines += [f"  {line}" for line in told]
-    lines += [
-        f"  check failed: {one_line(check['command'])}"
-        for check in (entry["verify"] or {"commands": []})["commands"]
-        if check["exit_code"] != 0
-    ]
+    lines += textwrap.wrap(
+        message,
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        max_lines=_ERROR_LINES,
+        placeholder=" …",
+        break_long_words=False,  # a path must stay whole to be copied
+        break_on_hyphens=False,
+    )
     if entry["log_path"]:
         lines.append(f"  log: {one_line(entry['log_path'])}")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ Run 20261123-193005-x7k2: failed
   boundary    worktree, no sandbox
   tasks       3 of 3 ended, 2 succeeded, 1 failed
   time        3m20s in all, longest task 3m05s
-  parallel    1.8x (5m55s of work), up to 3 at once
+  parallel    1.8 busy on average (5m55s in slots), up to 3 at once
 
   TASK                            STATUS           TIME   WAITED TRIES FILES
   a                               succeeded       20.0s     0.0s     1     2
@@ -27,7 +27,6 @@ Run 20261123-193005-x7k2: failed
 
 c: failed (check_failed)
   the checks failed
-  check failed: npm test
   log: /logs/c
 """
 
