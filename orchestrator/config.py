@@ -135,6 +135,7 @@ class OrchestratorConfig(BaseModel):
     verify_timeout: Duration = 600.0  #: for each `verify` command
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
     policy: FilledText | None = None
+    ask_timeout: Duration = 600.0  #: how long a question waits for a person before it is denied
     retries: Annotated[int, Field(ge=0)] = 0
     env: Mapping[VariableName, Text] = {}
     pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment

@@ -161,3 +161,5 @@ class Policy(Protocol):
 EventSink = Callable[[EventKind, Mapping[str, Any]], None]
 #: The same for events that must be durable before the caller goes on.
 DurableSink = Callable[[EventKind, Mapping[str, Any]], Awaitable[None]]
+#: Puts a request to people, with the policy's decision to ask; gives their answer, which is never `ask`.
+Ask = Callable[[PermissionRequest, Decision], Awaitable[Decision]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.attempt.spec import AttemptSpec, Sinks, Surroundings
+from orchestrator.attempt.stop import first_of
 from orchestrator.errors import SpawnError
 from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.request import Decision, Level, PermissionRequest, Verdict
@@ -33,7 +36,9 @@ class AttemptSession:
         self._spec, self._workspace, self._env = spec, workspace, env
         self._prompt_file, self._log, self._around, self._sinks = prompt_file, log, around, sinks
         self._verdicts = dict.fromkeys(Verdict, 0)
-        self._closed = False
+        self._waiting = 0  # questions that a person has not answered yet
+        self._answered_at: float | None = None
+        self._closed = asyncio.Event()
         self.processes: list[Process] = []
 
     @property
@@ -67,18 +72,21 @@ class AttemptSession:
 
     def close(self) -> None:
         """Let nothing start any more; what is just starting is ended at once."""
-        self._closed = True
+        self._closed.set()
 
     def last_output(self) -> float | None:
-        """The monotonic instant of the newest byte from any of its processes."""
-        return max((process.last_output for process in self.processes), default=None)
+        """The monotonic instant of the newest byte from any of its processes; waiting for us is not idle."""
+        if self._waiting:
+            return self._around.clock.monotonic()
+        instants = [process.last_output for process in self.processes]
+        return max([*instants, self._answered_at] if self._answered_at else instants, default=None)
 
     def emit(self, kind: EventKind, **data: Any) -> None:
         """Record something that the agent did or said."""
         self._sinks.emit(kind, data)
 
     async def decide(self, request: PermissionRequest) -> Decision:
-        """Judge by the policy; the answer is durable before the agent hears it."""
+        """Judge by the policy, or ask a person; the answer is durable before the agent hears it."""
         self.emit(
             EventKind.PERMISSION_REQUESTED,
             request_id=request.id,
@@ -87,19 +95,56 @@ class AttemptSession:
             command=request.command,
             arguments=dict(request.arguments),
         )
-        self.emit(EventKind.ATTEMPT_PHASE, phase=Phase.WAITING.value)
         decision = self._judge(request)
         self._verdicts[decision.verdict] += 1
-        answer = {
-            "request_id": request.id,
-            "verdict": decision.verdict.value,
-            "level": decision.level.value,
-            "rule": decision.rule,
-            "reason": decision.reason,
-        }
+        if decision.verdict is Verdict.ASK:
+            decision = await self._ask(request, decision)
+            self._verdicts[decision.verdict] += 1
+        answer = {"request_id": request.id, **asdict(decision)}
         await self._sinks.record(EventKind.PERMISSION_DECIDED, answer)
-        self.emit(EventKind.ATTEMPT_PHASE, phase=Phase.RUNNING.value)
         return decision
+
+    async def _ask(self, request: PermissionRequest, decision: Decision) -> Decision:
+        """Wait for a person; what was allowed is judged again, for the workspace may have changed."""
+        self._waiting += 1
+        self.emit(EventKind.ATTEMPT_PHASE, phase=Phase.WAITING.value)
+        try:
+            answer = await self._answer(request, decision)
+        finally:
+            self._waiting -= 1
+            self._answered_at = self._around.clock.monotonic()
+            if not self._waiting:
+                self.emit(EventKind.ATTEMPT_PHASE, phase=Phase.RUNNING.value)
+        if answer.verdict is not Verdict.ALLOW:
+            return answer
+        now = self._judge(request)
+        if now.verdict is not Verdict.DENY:
+            return answer
+        reason = f"{now.reason} (a person allowed it, but it is no longer what it was)"
+        return replace(now, reason=reason, by=answer.by, question=answer.question)
+
+    async def _answer(self, request: PermissionRequest, decision: Decision) -> Decision:
+        """Return the answer; a denial when nobody is left to hear one."""
+        asking = asyncio.ensure_future(self._sinks.ask(request, decision))
+        try:
+            if await first_of(asking, self._closed.wait(), self._all_ended()):
+                return asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        why = "attempt was stopped" if self._closed.is_set() else "agent ended"
+        reason = f"the {why} before anybody answered"
+        return Decision(verdict=Verdict.DENY, level=decision.level, rule="withdrawn", reason=reason)
+
+    async def _all_ended(self) -> None:
+        """Return once no process is left that could hear an answer; never for an agent without any."""
+        if not self.processes:
+            await self._closed.wait()
+        while self.processes:
+            heard = list(self.processes)
+            await asyncio.gather(*(process.wait() for process in heard))
+            if len(heard) == len(self.processes):
+                return
 
     def _judge(self, request: PermissionRequest) -> Decision:
         try:
@@ -116,7 +161,7 @@ class AttemptSession:
         on_output: OnOutput | None = None,
     ) -> Process:
         """Start a process in the workspace; its output goes to the attempt's log."""
-        if self._closed:
+        if self._closed.is_set():
             raise SpawnError(f"`{argv[0]}` was not started: the attempt is being stopped")
         process = await self._around.spawner.spawn(
             argv,
@@ -134,5 +179,5 @@ class AttemptSession:
 
     async def _end_if_closed(self, process: Process) -> None:
         """The attempt may have been stopped while the process was starting."""
-        if self._closed:
+        if self._closed.is_set():
             await process.stop(now=True)

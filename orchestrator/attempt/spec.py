@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor as Pool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.request import Decision, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts, VerifyResult
 from orchestrator.model.task import Task
-from orchestrator.ports import Agent, Clock, DurableSink, EventSink, Policy, Workspaces
+from orchestrator.ports import Agent, Ask, Clock, DurableSink, EventSink, Policy, Workspaces
 from orchestrator.sessions.spawner import Spawner
 
 
@@ -73,9 +74,18 @@ class Surroundings:
     environment: EnvironmentSource
 
 
+async def nobody_to_ask(request: PermissionRequest, decision: Decision) -> Decision:
+    """Deny what only a person could allow."""
+    del request
+    return replace(
+        decision, verdict=Verdict.DENY, reason=f"denied: there is nobody to ask ({decision.reason})"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """Where an attempt's events go; `record` returns once they are durable."""
+    """Where an attempt's events go, and who answers its questions; `record` returns once it is durable."""
 
     emit: EventSink
     record: DurableSink
+    ask: Ask = nobody_to_ask

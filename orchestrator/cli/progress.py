@@ -111,8 +111,8 @@ def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
     """What is worth a look: why it ended, what it asks, what it waits for, else its last line."""
     if worker.result is not None:
         return clip(one_line(worker.result.error_message or ""), room)
-    if request := worker.pending_permission:
-        return clip(one_line(f"asks: {asked(request)}"), room)
+    if questions := worker.open_questions:
+        return clip(one_line(f"waiting for an answer: {asked(questions[0].request)}"), room)
     if worker.phase is Phase.QUEUED:
         return clip(f"needs {', '.join(worker.needs)}" if worker.needs else "", room)
     return last_line(worker, room)
@@ -182,7 +182,8 @@ def _decided(event: Event, state: RunState) -> str | None:
         return None
     request = state.workers[event.worker_id].permissions[event.data["request_id"]].request
     if event.data["verdict"] == Verdict.ASK:
-        return f"waiting    {event.worker_id} asks: {one_line(asked(request))}"
+        how = f"orchestrator answer {state.run_id} {event.data['question']}"
+        return f"waiting    {event.worker_id} asks: {one_line(asked(request))} ({how})"
     return f"refused    {event.worker_id} {one_line(asked(request))}: {one_line(event.data['reason'])}"
 
 

@@ -9,19 +9,22 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from orchestrator import __version__
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.clock import SystemClock
 from orchestrator.core import scheduler
+from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.isolation import git_author, make_workspaces
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import Worker, final_result, take_report
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
-from orchestrator.journal.store import Journal
+from orchestrator.journal.store import Journal, Request
 from orchestrator.model.event import Event, EventKind, RunStatus
+from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
 from orchestrator.policy.unattended import UnattendedPolicy
 from orchestrator.ports import Clock
@@ -30,6 +33,8 @@ from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 _LOG = logging.getLogger("orchestrator")
 #: How often requests of other processes (`orchestrator stop`) are looked for.
 REQUEST_INTERVAL_S = 0.25
+#: The same while an agent waits for a person.
+ANSWER_INTERVAL_S = 0.05
 #: Threads for blocking git and file work; checkouts saturate at twice the cores (measured).
 BLOCKING_THREADS = 2 * (os.cpu_count() or 1)
 
@@ -57,6 +62,7 @@ class Run:
         self.run_id = new_run_id(self.clock.now())
         self.directory = create_run_dir(self.run_id)
         self.status = RunStatus.RUNNING
+        self.approvals = Approvals(timeout_s=plan.config.ask_timeout, clock=self.clock)
         self._on_event = on_event
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
         self._results: dict[str, TaskResult] = {}
@@ -186,10 +192,23 @@ class Run:
 
     async def _watch_requests(self) -> None:
         while True:
-            await asyncio.sleep(REQUEST_INTERVAL_S)
+            await asyncio.sleep(ANSWER_INTERVAL_S if self.approvals.open else REQUEST_INTERVAL_S)
             for request in self._journal.new_requests():
                 if request.kind == "stop":
                     self.stop("request", now=bool(request.data.get("now")))
+                elif request.kind == "answer":
+                    self._take_answer(request)
+
+    def _take_answer(self, request: Request) -> None:
+        answer = read_answer(request.data, request.who)
+        if refused := answer if isinstance(answer, str) else self.approvals.answer(answer):
+            data = {
+                "request": request.id,
+                "question": request.data.get("question"),
+                "reason": refused,
+                "by": request.who,
+            }
+            self._emit(EventKind.ANSWER_REFUSED, data)
 
     # -- one worker ----------------------------------------------------------------------------
 
@@ -240,7 +259,13 @@ class Run:
         async def record(kind: EventKind, data: Mapping[str, Any]) -> None:
             await self._record(kind, data, worker_id, number)
 
-        return Sinks(emit, record)
+        async def ask(request: PermissionRequest, decision: Decision) -> Decision:
+            asker = Asker(worker_id=worker_id, attempt=number, agent=self._workers[worker_id].agent)
+            return await self.approvals.ask(
+                asker, request, decision, partial(record, EventKind.PERMISSION_DECIDED)
+            )
+
+        return Sinks(emit, record, ask)
 
     def _delay(self, worker_id: str, attempt: int, delay_s: float) -> None:
         report = self._workers[worker_id].report

@@ -132,4 +132,5 @@ _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_STARTED: _run_started,
     EventKind.RUN_STOPPING: _run_stopping,
     EventKind.RUN_FINISHED: _run_finished,
+    EventKind.ANSWER_REFUSED: lambda _state, _event: None,
 }

@@ -209,11 +209,15 @@ def read_events(path: Path, after: int = 0) -> list[Event]:
 
 def add_request(path: Path, kind: str, data: Mapping[str, Any]) -> int:
     """Ask something of the run that writes the journal at `path`; return the request's number."""
-    who = f"{getpass.getuser()} (pid {os.getpid()})"
-    values = (datetime.now(UTC).isoformat(), who, kind, json.dumps(dict(data)))
+    values = (datetime.now(UTC).isoformat(), this_process(), kind, json.dumps(dict(data)))
     with closing(database.open_writer(path)) as connection, database.said_of(path):
         cursor = connection.execute("INSERT INTO requests (at, who, kind, data) VALUES (?, ?, ?, ?)", values)
         return cursor.lastrowid or 0
+
+
+def this_process() -> str:
+    """Who asks something of a run: user name and process id."""
+    return f"{getpass.getuser()} (pid {os.getpid()})"
 
 
 def _encode(event: Event) -> str:

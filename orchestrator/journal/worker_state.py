@@ -39,12 +39,11 @@ class PermissionState:
     """One permission request and its answer, which is None until there is one."""
 
     request: Mapping[str, Any]
-    decision: Mapping[str, Any] | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether nobody has said yes or no yet."""
-        return self.decision is None or self.decision.get("verdict") == "ask"
+    attempt: int = 1
+    asked_at: datetime | None = None
+    question: Mapping[str, Any] | None = None  #: the policy's decision to ask, when it was put to people
+    decision: Mapping[str, Any] | None = None  #: the final one
+    decided_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -74,12 +73,15 @@ class WorkerState:
     result: TaskResult | None = None
 
     @property
-    def pending_permission(self) -> Mapping[str, Any] | None:
-        """The oldest permission request without an answer."""
-        if self.phase is Phase.FINISHED:
-            return None
-        waiting = (entry.request for entry in self.permissions.values() if entry.pending)
-        return next(waiting, None)
+    def open_questions(self) -> list[PermissionState]:
+        """What waits for a person's answer, oldest first."""
+        if self.phase is Phase.FINISHED or not self.attempts or self.attempts[-1].end is not None:
+            return []
+        return [
+            entry
+            for entry in self.permissions.values()
+            if entry.question and entry.decision is None and entry.attempt == self.attempt
+        ]
 
 
 def _attempt_started(worker: WorkerState, event: Event) -> None:
@@ -121,13 +123,19 @@ def _process_started(worker: WorkerState, event: Event) -> None:
 
 
 def _permission_requested(worker: WorkerState, event: Event) -> None:
-    worker.permissions[event.data["request_id"]] = PermissionState(event.data)
+    request_id = event.data["request_id"]
+    if earlier := worker.permissions.pop(request_id, None):  # agents count anew in each attempt
+        worker.permissions[f"{request_id} (earlier, {len(worker.permissions)})"] = earlier
+    worker.permissions[request_id] = PermissionState(event.data, worker.attempt, event.at)
 
 
 def _permission_decided(worker: WorkerState, event: Event) -> None:
     request_id = event.data["request_id"]
     entry = worker.permissions.setdefault(request_id, PermissionState({"request_id": request_id}))
-    entry.decision = event.data
+    if event.data.get("verdict") == "ask":
+        entry.question = event.data
+    else:
+        entry.decision, entry.decided_at = event.data, event.at
 
 
 def _agent_session(worker: WorkerState, event: Event) -> None:

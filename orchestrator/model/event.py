@@ -11,7 +11,9 @@ workspace.created     path, branch, start_commit
 attempt.phase         phase (a `Phase`)
 process.started       pid, argv, terminal
 permission.requested  request_id, tool, path, command, arguments
-permission.decided    request_id, verdict, level, rule, reason
+permission.decided    request_id, verdict, level, rule, reason, by, question. With verdict `ask` the question
+                      waits for a person: number in `question`, digest, deadline; the final one follows
+answer.refused        request (its number in the requests table), question, reason, by
 agent.session         session_id
 agent.message         text
 agent.usage           input_tokens, output_tokens, cost_usd
@@ -43,6 +45,7 @@ class EventKind(StrEnum):
     PROCESS_STARTED = "process.started"
     PERMISSION_REQUESTED = "permission.requested"
     PERMISSION_DECIDED = "permission.decided"
+    ANSWER_REFUSED = "answer.refused"
     AGENT_SESSION = "agent.session"
     AGENT_MESSAGE = "agent.message"
     AGENT_USAGE = "agent.usage"

@@ -57,3 +57,5 @@ class Decision:
     level: Level
     rule: str
     reason: str
+    by: str | None = None  #: the person who answered; None when no person did
+    question: int | None = None  #: its number in the run's queue, when it was put to people

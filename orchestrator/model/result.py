@@ -41,11 +41,11 @@ class VerifyResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermissionCounts:
-    """How many permission requests ended how."""
+    """How many permission requests ended how; `asked` ones count as allowed or denied as well."""
 
     allowed: int = 0
     denied: int = 0
-    asked: int = 0
+    asked: int = 0  #: what the policy left to a person, whatever came of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,10 @@ def test_a_question_and_a_need_are_said() -> None:
         event(EventKind.PERMISSION_REQUESTED, 1, "a", request_id="1", tool="write", path="src/\x1b[31ma.ts"),
     )
     a, b, _bar = drawn(state, 2)
-    assert a.split()[1:] == ["waiting", "2.0s", "asks:", "write", "src/a.ts"]
+    assert "write" not in a  # the policy answers most requests at once
+    apply(state, event(EventKind.PERMISSION_DECIDED, 1, "a", request_id="1", verdict="ask", question=1))
+    a, b, _bar = drawn(state, 2)
+    assert a.split()[1:] == [*"waiting 2.0s waiting for an answer: write".split(), "src/a.ts"]
     assert b.split() == ["b", "queued", "needs", "a"]
 
 
@@ -180,7 +183,7 @@ def test_time_left_is_not_guessed_without_estimates() -> None:
     ("verdict", "line"),
     [
         ("allow", None),
-        ("ask", "[   2.0s] waiting    a asks: shell rm -r x"),
+        ("ask", "[   2.0s] waiting    a asks: shell rm -r x (orchestrator answer r 7)"),
         ("deny", "[   2.0s] refused    a shell rm -r x: not inside the workspace"),
     ],
 )
@@ -190,7 +193,9 @@ def test_only_questions_that_matter_get_a_line(verdict: str, line: str | None) -
     asking = event(EventKind.PERMISSION_REQUESTED, 1, "a", request_id="1", tool="shell", command="rm -r x")
     apply(state, asking)
     reason = "not inside the workspace"
-    decided = event(EventKind.PERMISSION_DECIDED, 2, "a", request_id="1", verdict=verdict, reason=reason)
+    decided = event(
+        EventKind.PERMISSION_DECIDED, 2, "a", request_id="1", verdict=verdict, reason=reason, question=7
+    )
     apply(state, decided)
     assert log_line(asking, state) is None
     assert log_line(decided, state) == line

@@ -119,23 +119,37 @@ def test_every_beginning_of_the_log_folds_and_step_by_step_is_the_same() -> None
         assert stepwise == fold(ONE_WORKER[:count])
 
 
-def test_while_it_goes_on_pids_and_the_open_question_show() -> None:
+def test_while_it_goes_on_pids_and_what_it_waits_for_show() -> None:
     state = fold(ONE_WORKER[:7])
     worker = state.workers["a"]
     assert worker.pids == [77]
     assert worker.phase is Phase.WAITING
-    assert worker.pending_permission is not None
-    assert worker.pending_permission["request_id"] == "p1"
+    assert worker.open_questions == []  # nobody was asked: the policy answers at once
     assert phases(state, "a")[-1] == ("waiting", 3.0, None)
     assert state.elapsed == 3.0
-    assert fold(ONE_WORKER[:8]).workers["a"].pending_permission is None
 
 
 def test_a_question_passed_on_to_a_person_stays_open() -> None:
     asked = event(
         "permission.decided", 4, "a", request_id="p1", verdict="ask", level="CAUTION", rule="", reason=""
     )
-    assert fold([*ONE_WORKER[:7], asked]).workers["a"].pending_permission is not None
+    [question] = fold([*ONE_WORKER[:7], asked]).workers["a"].open_questions
+    assert question.request["path"] == "f"
+    answered = replace(asked, data={**asked.data, "verdict": "allow"})
+    assert fold([*ONE_WORKER[:7], asked, answered]).workers["a"].open_questions == []
+
+
+def test_a_question_closes_with_its_attempt() -> None:
+    asked = event("permission.decided", 4, "a", request_id="p1", verdict="ask")
+    ended = next(step for step in ONE_WORKER if step.kind is EventKind.ATTEMPT_FINISHED)
+    assert fold([*ONE_WORKER[:7], asked, ended]).workers["a"].open_questions == []
+
+
+def test_an_agent_that_counts_anew_in_a_later_attempt_hides_nothing() -> None:
+    again = [*ONE_WORKER[6:7], event("permission.requested", 8, "a", request_id="p1", tool="read", path="g")]
+    entries = fold([*ONE_WORKER[:7], ONE_WORKER[8], *again]).workers["a"].permissions
+    assert [entry.request["path"] for entry in entries.values()] == ["f", "g"]
+    assert entries["p1"].request["path"] == "g"
 
 
 def test_a_retry_is_queued_again_and_holds_a_second_slot() -> None:
