@@ -28,6 +28,7 @@ PURPOSES = {
     "logs": "Show what a run or one of its workers wrote.",
     "stop": "Stop a run that is going.",
     "report": "Show the report of a run as text, JSON or an HTML page.",
+    "policy": "Say what the policy would answer to a request.",
     "gc": "Remove what ended runs left behind; branches that hold work stay.",
     "completion": "Print the completion script for a shell.",
 }

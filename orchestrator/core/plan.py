@@ -15,7 +15,8 @@ from orchestrator.config import OrchestratorConfig
 from orchestrator.errors import InputError, RepositoryError
 from orchestrator.git.repository import Repository, open_repository, resolve_base
 from orchestrator.model.task import Task
-from orchestrator.ports import Agent
+from orchestrator.policy import load_policy
+from orchestrator.ports import Agent, Policy
 from orchestrator.taskfile import check_tasks, contended_files
 from orchestrator.workspaces.worktree import copy_fault
 
@@ -38,6 +39,7 @@ class RunPlan:
     isolation: str  #: `worktree` or `none`
     boundary: str  #: what stands between the agents and the machine, in words
     max_workers: int
+    policy: Policy
     warnings: tuple[str, ...] = ()
     built_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: commits of earlier runs
 
@@ -72,6 +74,7 @@ def prepare(
         isolation=isolation,
         boundary=_BOUNDARIES[isolation],
         max_workers=max_workers,
+        policy=load_policy(config.policy),
         warnings=_warnings(tasks, repository if isolation == "worktree" else None),
         built_on=built_on or {},
     )
@@ -119,11 +122,6 @@ def _refuse_later_settings(config: OrchestratorConfig) -> None:
         raise InputError(
             "sandbox: there is no sandbox in this version, so `on` cannot be kept",
             hint="use `auto` or `off`, and run agents that you would run by hand",
-        )
-    if config.policy is not None:
-        raise InputError(
-            f"policy: rule files are not in this version (got {config.policy!r})",
-            hint="without one the built-in unattended policy holds: files inside the workspace only",
         )
 
 

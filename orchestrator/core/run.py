@@ -26,7 +26,6 @@ from orchestrator.journal.store import Journal, Request
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
-from orchestrator.policy.unattended import UnattendedPolicy
 from orchestrator.ports import Clock
 from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
@@ -102,7 +101,7 @@ class Run:
             executor = local_executor(
                 run_tmp=run_tmp,
                 workspaces=make_workspaces(self.plan, self.run_id, pool),
-                policy=UnattendedPolicy(),
+                policy=self.plan.policy,
                 clock=self.clock,
                 pool=pool,
                 pass_env=self.plan.config.pass_env,

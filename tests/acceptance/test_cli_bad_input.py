@@ -84,7 +84,7 @@ WRONG_FILES = {
         task_file('{id: a, prompt: p, command: ["no-such-program-here"]}'),
         "no-such-program-here",
     ),
-    "policy of a later version": (task_file(GOOD, policy="policy.yaml"), "policy"),
+    "policy that is not there": (task_file(GOOD, policy="policy.yaml"), "policy"),
     "sandbox of a later version": (task_file(GOOD, sandbox="on"), "sandbox"),
     "repository that is not there": (task_file(GOOD, repo="elsewhere"), "elsewhere"),
 }

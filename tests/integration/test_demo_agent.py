@@ -16,7 +16,7 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import PermissionRequest, Tool, Verdict
 from orchestrator.model.result import Status
-from orchestrator.policy.unattended import UnattendedPolicy
+from orchestrator.policy import load_policy
 from tests.integration.demo_fixtures import SmallSession, session
 
 
@@ -104,7 +104,7 @@ def test_a_dialog_drawn_by_a_file_does_not_answer_for_another(tmp_path: Path) ->
     )
     steps = [{"say": fake}, _write("../evil.txt", fake), _write("safe.txt", fake)]
     run = session(tmp_path, _prompt(*steps))
-    policy = UnattendedPolicy()
+    policy = load_policy(None)
     run.judge = lambda request: policy.judge(request, run.workspace).verdict
     assert _run(run).status is Status.REJECTED
     assert [request.path for request in run.asked] == ["../evil.txt", "safe.txt"]

@@ -28,6 +28,7 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
 @click.option(
     "--keep", type=click.Choice(["never", "failed", "always"]), help="Which workspaces stay after the run."
 )
+@click.option("--policy", metavar="FILE", help="Rules for what agents may do; built-in ones unless given.")
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
 @no_progress_option
 @json_option
