@@ -11,8 +11,9 @@ class GitFolders:
     """Where the git of a workspace keeps what lies outside the workspace."""
 
     common_dir: Path  #: the user's repository
-    entry: Path | None = None  #: the worktree's own folder in it; None: the workspace is the user's checkout
-    branch: str | None = None  #: the worker's own branch
+    entry: Path | None = None  #: a linked worktree's own folder in it
+    branch: str | None = None  #: the worker's own branch; None: the workspace is the user's checkout
+    borrowed: tuple[Path, ...] = ()  #: what a clone reads outside itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

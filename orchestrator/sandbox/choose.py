@@ -1,4 +1,4 @@
-"""Decides whether a run is sandboxed, and says in words what stands between its agents and the machine."""
+"""Decides whether there is a sandbox here that can be trusted, and remembers the self-test that says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator import __version__
 from orchestrator.errors import InputError
 from orchestrator.sandbox.selftest import Probe, SelfTest, run_selftest
 
@@ -92,7 +91,8 @@ def tested(bwrap: Path, state_home: Path) -> SelfTest:
 def _key(bwrap: Path) -> str:
     """Changes whenever the outcome could."""
     found = bwrap.stat()
-    facts: list[object] = [__version__, str(bwrap), found.st_ino, found.st_size, found.st_mtime_ns]
+    facts: list[object] = [str(bwrap), found.st_ino, found.st_size, found.st_mtime_ns]
+    facts += [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
     facts += [os.getuid(), sys.executable, os.uname().release]
     for name in _KERNEL_FACTS:
         path = Path(name)
@@ -118,27 +118,3 @@ def _record(record: Path, document: Mapping[str, Any]) -> None:
     draft = record.with_name(f"{record.name}.{os.getpid()}.tmp")
     draft.write_text(json.dumps(document))
     draft.replace(record)
-
-
-def boundary(choice: Choice, *, isolation: str, network: str) -> str:
-    """Say for the run's header what stands between the agents and the machine."""
-    if choice.bwrap is None:
-        return f"{_UNBOUND[isolation]} ({choice.reason})"
-    return f"{_BOUND[isolation]}; {_NETWORKS.get(network, network)}"
-
-
-_UNBOUND = {
-    "worktree": "own git worktree per worker, no sandbox: agents run with your rights",
-    "none": "no isolation, no sandbox: the agent works in your own folder with your rights",
-}
-_BOUND = {
-    "worktree": (
-        "sandboxed (bubblewrap): agents write only their worktree and TMPDIR, and see nothing of your home; "
-        "weaker towards the repository: its loose objects and this run's branches are within reach"
-    ),
-    "none": "sandboxed (bubblewrap): the agent writes only your own folder and TMPDIR, and sees no more of home",
-}
-_NETWORKS = {
-    "shared": "network open, services on this machine included",
-    "none": "no network",
-}

@@ -13,13 +13,16 @@ from orchestrator.sandbox.hosts import Target
 from orchestrator.sandbox.proxy import allowing_proxy
 from orchestrator.sandbox.surface import look_around
 
+#: Everything, nothing, or only these hosts.
+Network = Literal["shared", "none"] | frozenset[Target]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
     """What the plan has settled."""
 
     bwrap: Path
-    network: Literal["shared", "none"] | frozenset[Target]
+    network: Network
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
 

@@ -81,7 +81,7 @@ def build_profile(
         Mount(place.tmp_dir, Access.WRITE),
         Mount(private_home, Access.EMPTY),
         Mount(place.workspace, Access.WRITE),
-        *(_own_checkout(place.git) if place.git and place.git.entry is None else ()),
+        *(_own_checkout(place.git) if place.git and place.git.branch is None else ()),
         Mount(place.prompt_file, Access.READ),
         *extra,
     ]
@@ -102,6 +102,7 @@ def git_mounts(git: GitFolders) -> Iterator[Mount]:
     Packs, configuration, hooks, HEAD and every other branch stay read-only. Loose objects and the
     branches of the same run can still be harmed.
     """
+    yield from _reading(git.borrowed)
     if git.entry is None:
         return
     yield Mount(git.common_dir, Access.READ)
@@ -118,7 +119,7 @@ def git_mounts(git: GitFolders) -> Iterator[Mount]:
 
 def branch_folders(git: GitFolders) -> tuple[Path, ...]:
     """The folders that hold the worker's branch and its log."""
-    if git.branch is None:
+    if git.branch is None or git.entry is None:
         return ()
     heads = Path("refs", "heads", git.branch).parent
     return (git.common_dir / heads, git.common_dir / "logs" / heads)

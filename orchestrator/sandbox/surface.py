@@ -55,8 +55,8 @@ def look_around(
         home=home,
         masked=tuple(_masks((*places, home))),
         readable=tuple(_resolved(_own_programs(env, home))),
-        listed=_listed("readable", readable, home),
-        writable=_listed("writable", writable, home),
+        listed=listed("readable", readable, home),
+        writable=listed("writable", writable, home),
         covered=tuple(_root_writable()) if os.getuid() == 0 else (),
         shadowed=tuple(_passwd(run_tmp, home)) if os.getuid() == 0 else (),
     )
@@ -89,7 +89,8 @@ def _resolved(paths: Iterable[Path]) -> Iterator[Path]:
             yield path.resolve()
 
 
-def _listed(key: str, names: Sequence[str], home: Path) -> tuple[Path, ...]:
+def listed(key: str, names: Sequence[str], home: Path) -> tuple[Path, ...]:
+    """Read a list of paths of the user's. Raises InputError for one that is not there."""
     paths = [home / name.removeprefix("~/") if name.startswith("~/") else Path(name) for name in names]
     for name, path in zip(names, paths, strict=True):
         if not path.is_absolute():

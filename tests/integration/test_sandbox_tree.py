@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ def family(cell: Cell, then: str = "stay") -> list[str]:
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """Living processes of the attempt, on the machine's side: they name the folder, or live below one that does."""
+    """Living processes of the attempt, seen from the machine: those that name the folder, and all below."""
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         try:
@@ -105,8 +106,6 @@ in_bench(Path(sys.argv[1]), use)
 
 
 def test_they_end_when_the_orchestrator_is_killed(tmp_path: Path) -> None:
-    import json
-
     cell = Cell(tmp_path)
     argv = [sys.executable, "-c", ORCHESTRATOR, str(tmp_path), json.dumps(family(cell)), str(cell.workspace)]
     with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as orchestrator:
