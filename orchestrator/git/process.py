@@ -7,6 +7,7 @@ drivers named in a repository's configuration are only out of reach inside a `Sh
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,32 +63,47 @@ def run_git(
     check: bool = True,
     pass_fds: Sequence[int] = (),
     user_config: bool = False,
+    timeout_s: float | None = None,
 ) -> GitOutput:
     """Run `git argv` to its end; raise GitError when it fails and `check` is set. Blocks.
 
     `user_config` lets the user's own and the system's configuration count, for questions about them.
+    `timeout_s` is for git over files that an agent wrote, which can make it wait for ever.
     """
     environment = _environment(user_config) | dict(env or {})
     places = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_COMMON_DIR": common_dir}
     environment |= {name: str(place) for name, place in places.items() if place is not None}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", *argv],
             cwd=cwd,
             env=environment,
-            capture_output=True,
-            check=False,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=pass_fds,
             start_new_session=True,  # a terminal's Ctrl-C must not end git half-way
-            stdin=subprocess.DEVNULL if input is None else None,
-            input=input,
         )
     except (OSError, ValueError) as err:
         raise GitError(f"could not start git: {err}", hint="is git installed and on PATH?") from err
-    output = GitOutput(done.stdout, done.stderr, done.returncode)
+    output = _finish(process, argv, input, timeout_s)
     if check and output.exit_code != 0:
         raise GitError(describe_failure(argv, output))
     return output
+
+
+def _finish(
+    process: subprocess.Popen[bytes], argv: Sequence[str], data: bytes | None, timeout_s: float | None
+) -> GitOutput:
+    with process:
+        try:
+            stdout, stderr = process.communicate(data, timeout=timeout_s)
+        except BaseException as err:
+            os.killpg(process.pid, signal.SIGKILL)  # also what git started: it holds the pipes
+            if isinstance(err, subprocess.TimeoutExpired):
+                raise GitError(f"`{' '.join(['git', *argv])}` did not end within {timeout_s:g} s") from err
+            raise
+    return GitOutput(stdout, stderr, process.returncode)
 
 
 def describe_failure(argv: Sequence[str], output: GitOutput) -> str:

@@ -15,6 +15,7 @@ from orchestrator.git.process import run_git
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.worktrees import delete_branch_at, remove_tree, remove_worktree
+from orchestrator.model.confinement import GitFolders
 from orchestrator.workspaces.pool import in_pool
 
 #: In a workspace's shield from when its checkout is whole until its removal begins. Without it, files
@@ -30,6 +31,39 @@ class StrayWorkError(WorkspaceError):
         super().__init__(message, hint=hint)
 
 
+class MisfitError(GitError):
+    """The work and its branch cannot be joined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a worker began, where its branch is, and the commit that the agent left its checkout at."""
+
+    start: str
+    tip: str
+    left_at: str
+
+
+def fit(shield: Shield, work: str, places: Places, *, author: str, name: str) -> str:
+    """Join the work with the branch, and with the start commit if the agent rewrote that one.
+
+    Work is built on what the agent left the checkout at, so mostly there is nothing to find out.
+    Raises MisfitError.
+    """
+    stayed = places.left_at == places.tip
+    if not stayed and not is_ancestor(shield, places.start, work):
+        raise MisfitError("it does not build on the start commit")
+    message = f"Join the work of {name}"
+    try:
+        if not stayed:
+            work = join(shield, places.tip, work, author=author, message=message)
+        if places.left_at == places.start:
+            return work
+        return join(shield, places.start, work, author=author, message=message)
+    except MergeConflictError as err:
+        raise MisfitError(err.message) from err
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorktreeWorkspace:
     """One worker's worktree. Our git never goes by its `.git` file, which an agent can rewrite."""
@@ -42,6 +76,11 @@ class WorktreeWorkspace:
     shield: Shield
     author: str
     pool: Executor
+
+    @property
+    def git_folders(self) -> GitFolders:
+        """What a commit in the worktree writes, for the sandbox."""
+        return GitFolders(common_dir=self.common_dir, entry=self.entry, branch=self.branch)
 
     async def commit(self, message: str) -> str:
         """Commit what was left uncommitted, onto the worker's branch; return that branch's tip.
@@ -111,21 +150,10 @@ class WorktreeWorkspace:
         return result
 
     def _onto_branch(self, work: str, tip: str, *, left_at: str) -> str:
-        """Join the work with the branch, and with the start commit if the agent rewrote that one.
-
-        Work is built on what the agent left the worktree at, so mostly there is nothing to find out.
-        """
-        stayed = left_at == tip
-        if not stayed and not is_ancestor(self.shield, self.start_commit, work):
-            raise self._stray(work, tip, "it does not build on the start commit")
+        places = Places(start=self.start_commit, tip=tip, left_at=left_at)
         try:
-            message = f"Join the work of {self.path.name}"
-            if not stayed:
-                work = join(self.shield, tip, work, author=self.author, message=message)
-            if left_at == self.start_commit:
-                return work
-            return join(self.shield, self.start_commit, work, author=self.author, message=message)
-        except MergeConflictError as err:
+            return fit(self.shield, work, places, author=self.author, name=self.path.name)
+        except MisfitError as err:
             raise self._stray(work, tip, err.message) from err
 
     def _stray(self, work: str, tip: str, reason: str) -> StrayWorkError:

@@ -13,6 +13,8 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.worktrees import entries_under, remove_tree
 from orchestrator.workspaces.checkout import StrayWorkError, WorktreeWorkspace
+from orchestrator.workspaces.hub import RECORD, read_record
+from orchestrator.workspaces.own_clone import CloneWorkspace
 from orchestrator.workspaces.worktree import SHIELDS, START_COMMIT, branch_name
 
 
@@ -50,7 +52,7 @@ def remove_leftovers(
 
 def _workspaces(
     repo: Repository, run_id: str, directory: Path, author: str, pool: ThreadPoolExecutor
-) -> Iterator[WorktreeWorkspace]:
+) -> Iterator[WorktreeWorkspace | CloneWorkspace]:
     """Every workspace that is recorded, whole or not: its shield is made first and removed last."""
     shields = directory / SHIELDS
     entries = {place: entry for entry, place in entries_under(repo.common_dir, directory)}
@@ -58,19 +60,35 @@ def _workspaces(
         path, start = directory / shield.name, shield / START_COMMIT
         if not start.is_file():
             continue  # its making ended before there was anything else
+        branch = branch_name(run_id, shield.name)
+        guard = Shield(git_dir=shield, objects=repo.common_dir / "objects")
+        if (shield / RECORD).is_file():
+            hub, base = read_record(shield)
+            yield CloneWorkspace(
+                path=path,
+                branch=branch,
+                start_commit=start.read_text(),
+                common_dir=repo.common_dir,
+                hub=hub,
+                base=base,
+                shield=guard,
+                author=author,
+                pool=pool,
+            )
+            continue
         yield WorktreeWorkspace(
             path=path,
-            branch=branch_name(run_id, shield.name),
+            branch=branch,
             start_commit=start.read_text(),
             common_dir=repo.common_dir,
             entry=entries.get(path, shield / "no-entry"),
-            shield=Shield(git_dir=shield, objects=repo.common_dir / "objects"),
+            shield=guard,
             author=author,
             pool=pool,
         )
 
 
-def _branches_with_work(workspace: WorktreeWorkspace, *, dry_run: bool) -> list[str]:
+def _branches_with_work(workspace: WorktreeWorkspace | CloneWorkspace, *, dry_run: bool) -> list[str]:
     if dry_run:
         return [workspace.branch] if workspace.has_work() else []
     try:

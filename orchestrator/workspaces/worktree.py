@@ -54,11 +54,11 @@ class WorktreeWorkspaces:
         name = workspace_name(worker_id, attempt)
         path = self._directory / name
         shielding = self._directory / SHIELDS / name
-        if path.exists() or not _make_room(shielding):
+        if path.exists() or not make_room(shielding):
             raise WorkspaceError(f"{path} already exists", hint="see `orchestrator gc`")
         try:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
-            start = self._start_commit(shield, worker_id, needs)
+            start = join_needs(shield, self._base_commit, needs, author=self._author, worker_id=worker_id)
             return self._fill(path, shield, start)
         except (GitError, OSError) as err:
             remove_last(shielding)
@@ -66,18 +66,6 @@ class WorktreeWorkspaces:
         except BaseException:
             remove_last(shielding)
             raise
-
-    def _start_commit(self, shield: Shield, worker_id: str, needs: tuple[str, ...]) -> str:
-        start = self._base_commit
-        for need in needs:
-            try:
-                start = join(shield, start, need, author=self._author, message=f"Join what {worker_id} needs")
-            except MergeConflictError as err:
-                hint = "let one of the tasks it needs build on the other"
-                raise WorkspaceError(
-                    f"the work that {worker_id} needs cannot be joined: {err.message}", hint=hint
-                ) from err
-        return start
 
     def _fill(self, path: Path, shield: Shield, start: str) -> WorktreeWorkspace:
         (shield.git_dir / START_COMMIT).write_text(start)
@@ -105,7 +93,21 @@ class WorktreeWorkspaces:
         return made
 
 
-def _make_room(shielding: Path) -> bool:
+def join_needs(shield: Shield, base: str, needs: Sequence[str], *, author: str, worker_id: str) -> str:
+    """Return a commit that holds the base and all of `needs`. Raises WorkspaceError when they conflict."""
+    start = base
+    for need in needs:
+        try:
+            start = join(shield, start, need, author=author, message=f"Join what {worker_id} needs")
+        except MergeConflictError as err:
+            raise WorkspaceError(
+                f"the work that {worker_id} needs cannot be joined: {err.message}",
+                hint="let one of the tasks it needs build on the other",
+            ) from err
+    return start
+
+
+def make_room(shielding: Path) -> bool:
     """Make the folder, unless it is there; say whether it is new."""
     for _ in range(100):
         try:
