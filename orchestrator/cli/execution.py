@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from orchestrator.cli.event_lines import line_writer, open_events
 from orchestrator.cli.feed import Feed
 from orchestrator.cli.live import progress
 from orchestrator.cli.output import say, say_warning
+from orchestrator.cli.questions import Prompt, has_person
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.run import Run
 from orchestrator.model.event import Event, RunStatus
@@ -28,21 +30,23 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool) -> Run:
     """Run the plan to its end and return the run. A person may stop it with Ctrl-C."""
     with ExitStack() as stack:
-        feeds: list[Feed] = []
+        hear: list[Callable[[Event], None]] = []
         if events is not None:
-            feeds.append(stack.enter_context(_events_feed(events)))
-        run = Run(plan, on_event=lambda event: _push(feeds, event))
+            hear.append(stack.enter_context(_events_feed(events)).push)
+        run = Run(plan, on_event=lambda event: _tell(hear, event))
         say_header(run)
-        screen = progress(wanted=show_progress)
+        prompt = Prompt(run.approvals)
+        screen = progress(wanted=show_progress, panel=prompt.panel)
         stack.callback(screen.close)
-        feeds.append(screen)
-        asyncio.run(_execute(run, screen))
+        hear += [screen.push, lambda _event: prompt.settle()]
+        keys = prompt.taking_keys if show_progress and has_person(sys.stdin, sys.stderr) else nullcontext
+        asyncio.run(_execute(run, screen, keys))
     return run
 
 
-def _push(feeds: list[Feed], event: Event) -> None:
-    for feed in feeds:
-        feed.push(event)
+def _tell(hear: list[Callable[[Event], None]], event: Event) -> None:
+    for listener in hear:
+        listener(event)
 
 
 def say_header(run: Run) -> None:
@@ -72,7 +76,7 @@ def _events_feed(name: str) -> Iterator[Feed]:
                 say_warning(f"--events {name} is not complete: {feed.fault.strerror}")
 
 
-async def _execute(run: Run, screen: Feed) -> None:
+async def _execute(run: Run, screen: Feed, keys: Callable[[], AbstractContextManager[None]]) -> None:
     loop = asyncio.get_running_loop()
     asked = 0
 
@@ -89,4 +93,5 @@ async def _execute(run: Run, screen: Feed) -> None:
         number = getattr(signal, name)
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` and `&` mean it
             loop.add_signal_handler(number, stop)
-    await run.execute()
+    with keys():
+        await run.execute()

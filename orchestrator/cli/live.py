@@ -14,9 +14,10 @@ from typing import TextIO
 from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.footer import Footer
 from orchestrator.cli.output import paint, write_through
-from orchestrator.cli.progress import BUSY, block, log_line
+from orchestrator.cli.progress import BUSY, block, log_line, question_line
 from orchestrator.journal.state import RunState, apply
 from orchestrator.journal.worker_state import WorkerState
+from orchestrator.model.event import Event
 from orchestrator.safe_text import last_line
 
 REDRAW_S = 0.1  #: at most so often
@@ -26,13 +27,18 @@ _MOVES = re.compile(rb"\x1b\[[\d;]*[AFHd]")  # the cursor goes up, or to a place
 _SPINNER = re.compile("[\u2801-\u28ff]")
 
 
-def progress(stream: TextIO = sys.stderr, *, wanted: bool = True) -> Feed:
-    """Return the feed that shows a run's events on `stream`, in the way that suits it."""
-    if not wanted:
-        return Feed(partial(_write_notes, stream))
-    if is_terminal(stream):
-        return Feed(_live(stream), pause_s=REDRAW_S, tick_s=TICK_S)
-    return Feed(_plain(stream))
+#: (state, columns, rows) -> lines below the run, such as a question with its keys.
+Panel = Callable[[RunState, int, int], list[str]]
+
+
+def progress(stream: TextIO = sys.stderr, *, wanted: bool = True, panel: Panel | None = None) -> Feed:
+    """Return the feed that shows a run's events on `stream`, in the way that suits it.
+
+    When it is not wanted, questions to people are still said, for somebody has to answer them.
+    """
+    if wanted and is_terminal(stream):
+        return Feed(_live(stream, panel), pause_s=REDRAW_S, tick_s=TICK_S)
+    return Feed(_plain(stream, log_line if wanted else question_line))
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -40,17 +46,20 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def draw_state(footer: Footer, stream: TextIO, state: RunState, above: Sequence[str] = ()) -> None:
+def draw_state(
+    footer: Footer, stream: TextIO, state: RunState, above: Sequence[str] = (), panel: Panel | None = None
+) -> None:
     """Draw the whole run as it stands now."""
     columns, rows = terminal_size(stream)
+    below = panel(state, columns, rows - 1) if panel else []
     lines = block(
         state,
         datetime.now(UTC),
-        (columns, rows - 1),
+        (columns, max(1, rows - 1 - len(below))),
         last_line=log_tail,
         paint=lambda text, colour: paint(text, colour, stream),
     )
-    footer.draw(lines, columns, above)
+    footer.draw([*lines, *below], columns, above)
 
 
 def terminal_size(stream: TextIO) -> tuple[int, int]:
@@ -84,7 +93,7 @@ def shown_last(tail: bytes, width: int) -> str:
     return last_line(said[-1].encode(), width) if said else ""
 
 
-def _live(stream: TextIO) -> Callable[[Sequence[Item]], None]:
+def _live(stream: TextIO, panel: Panel | None) -> Callable[[Sequence[Item]], None]:
     state = RunState()
     footer = Footer(partial(write_through, stream))
 
@@ -94,12 +103,12 @@ def _live(stream: TextIO) -> Callable[[Sequence[Item]], None]:
             if not isinstance(item, str):
                 apply(state, item)
         if state.workers or notes:
-            draw_state(footer, stream, state, notes)
+            draw_state(footer, stream, state, notes, panel)
 
     return show
 
 
-def _plain(stream: TextIO) -> Callable[[Sequence[Item]], None]:
+def _plain(stream: TextIO, tell: Callable[[Event, RunState], str | None]) -> Callable[[Sequence[Item]], None]:
     state = RunState()
 
     def show(items: Sequence[Item]) -> None:
@@ -109,7 +118,7 @@ def _plain(stream: TextIO) -> Callable[[Sequence[Item]], None]:
                 lines.append(item)
                 continue
             apply(state, item)
-            if line := log_line(item, state):
+            if line := tell(item, state):
                 lines.append(line)
         _write_notes(stream, lines)
 

@@ -26,6 +26,7 @@ PURPOSES = {
     "list": "List the runs, newest first.",
     "status": "Show how a run stands, also while it is going elsewhere.",
     "logs": "Show what a run or one of its workers wrote.",
+    "answer": "Answer what agents ask, from any terminal.",
     "stop": "Stop a run that is going.",
     "report": "Show the report of a run as text, JSON or an HTML page.",
     "policy": "Say what the policy would answer to a request.",

@@ -120,7 +120,8 @@ def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
 
 def asked(request: Mapping[str, Any]) -> str:
     """Say a permission request in words: `write src/a.ts`, `shell npm test`."""
-    what = request.get("path") or request.get("command") or ""
+    arguments = request.get("arguments") or {}
+    what = request.get("path") or request.get("command") or " ".join(map(str, arguments.values()))
     return f"{request.get('tool', 'something')} {what}".strip()
 
 
@@ -161,6 +162,11 @@ def log_line(event: Event, state: RunState) -> str | None:
     if text is None:
         return None
     return f"[{duration(_run_elapsed(state, event.at)):>7}] {text}"
+
+
+def question_line(event: Event, state: RunState) -> str | None:
+    """The line for a question that waits for a person; None for all other events."""
+    return log_line(event, state) if event.data.get("verdict") == Verdict.ASK else None
 
 
 def _started(event: Event, _state: RunState) -> str:
