@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 
 from benchmarks.makespan.contenders import PRODUCT, Contender, present_contenders
-from benchmarks.makespan.rows import Case, make_template, run_case
+from benchmarks.makespan.rows import Case, make_ground, run_case
 from benchmarks.makespan.tables import render
-from benchmarks.makespan.workloads import MICROBLOG, build_program, git
+from benchmarks.makespan.workloads import MICROBLOG, git
 
 RESULTS = Path(__file__).parent / "results"
 NUMBERS = (8, 64, 256, 1000)
@@ -40,17 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(remark, file=sys.stderr)
     raw = _new_file(options.results)
     with tempfile.TemporaryDirectory(prefix="makespan-") as name, raw.open("x") as file:
-        program, worker = build_program(Path(name))
-        machine = _machine(options.seconds, worker)
+        ground, worker = make_ground(Path(name))
+        machine = _machine(options.seconds, worker, ground.folder)
         file.write(json.dumps(machine) + "\n")
-        template = make_template(Path(name))
         rows: list[dict[str, Any]] = []
         skipped = 0
         for round_, case, contender in _steps(options, present):
             if time.monotonic() > options.deadline:
                 skipped += 1
                 continue
-            row = {"round": round_, **run_case(case, contender, program, template)}
+            row = {"round": round_, **run_case(case, contender, ground)}
             rows.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -87,8 +86,9 @@ def _steps(options: argparse.Namespace, present: Sequence[Contender]) -> Iterato
         for case in _makespan(options.numbers, options.seconds):
             yield from ((round_, case, contender) for contender in order if _can(contender, case))
         yield round_, _microblog(options.seconds), product
-    for case in (*_memory(options.numbers, options.seconds), *_seed(options.seconds)):
-        yield 1, case, product
+        if round_ == 1:  # once, and not last: the time may be up
+            cases = (*_memory(options.numbers, options.seconds), *_seed(options.seconds))
+            yield from ((round_, case, product) for case in cases)
 
 
 def _can(contender: Contender, case: Case) -> bool:
@@ -135,7 +135,7 @@ def _new_file(folder: Path) -> Path:
     return next(path for path in (folder / f"{name}.jsonl" for name in names) if not path.exists())
 
 
-def _machine(seconds: float, worker: str) -> dict[str, Any]:
+def _machine(seconds: float, worker: str, folder: Path) -> dict[str, Any]:
     return {
         "table": "machine",
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -145,6 +145,7 @@ def _machine(seconds: float, worker: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "git": git(Path.cwd(), "--version").strip(),
+        "file_system": _file_system(folder),
         "load": os.getloadavg(),
         "seconds": seconds,
         "worker": worker,
@@ -156,6 +157,11 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if folder.is_relative_to(mount.mountpoint)]
+    return max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else "unknown"
 
 
 def _tell(row: dict[str, Any]) -> None:

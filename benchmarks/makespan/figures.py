@@ -85,8 +85,8 @@ def cases(figures: Sequence[Figures]) -> list[list[Figures]]:
 
 
 def best_peer(case: Sequence[Figures], figure: str) -> Figures | None:
-    """The peer with the smallest value of `figure`; None when there was no peer."""
-    peers = [one for one in case if one.contender != PRODUCT]
+    """The peer with the smallest value of `figure` of those that lost nothing; None when there is none."""
+    peers = [one for one in case if one.contender != PRODUCT and not one.lost and not one.failed]
     return min(peers, key=lambda one: float(getattr(one, figure)), default=None)
 
 

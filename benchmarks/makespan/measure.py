@@ -118,29 +118,26 @@ def _kilobytes(pid: int, file: str, name: str) -> int:
 
 
 class MidRunMemory:
-    """Looks once, when all workers live: what all processes but the workers' own take.
+    """Looks once, `after_s` from its first call: what all processes but the workers' own take.
 
     Shared pages are divided among those who share them (PSS). Not for a row whose wall time counts:
     looking at a thousand processes takes a while.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self.live = 0
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._began: float | None = None
+        self.live = 0  #: workers at that moment
         self.own = 0  #: bytes of the orchestrating process
         self.others = 0  #: bytes of everything it started, without the workers
 
     def __call__(self, pid: int) -> None:
         """To be handed to `measure`."""
-        if self.live < self._workers:
+        self._began = self._began or time.monotonic()
+        if not self.live and time.monotonic() - self._began >= self._after_s:
             names = {found: _name(found) for found in _below(pid)}
-            live = sum(name in _WORKERS for name in names.values())
-            if live > self.live:
-                self.live = live
-                self._weigh(pid, [found for found, name in names.items() if name not in _WORKERS])
-
-    def _weigh(self, pid: int, others: Sequence[int]) -> None:
-        if self.live == self._workers:
+            self.live = sum(name in _WORKERS for name in names.values())
+            others = [found for found, name in names.items() if name not in _WORKERS]
             self.own = _kilobytes(pid, "smaps_rollup", "Pss") * 1024
             self.others = sum(_kilobytes(other, "smaps_rollup", "Pss") for other in others) * 1024
 

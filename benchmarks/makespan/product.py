@@ -26,6 +26,7 @@ def main(job_file: str, account_file: str) -> None:
         repo=job.repo or job.scratch,
         agent="command",
         isolation="worktree" if job.repo else "none",
+        sandbox="off",  # the peers have none
         max_workers=job.slots,
     )
     own, children, began = _cpu(resource.RUSAGE_SELF), _cpu(resource.RUSAGE_CHILDREN), time.monotonic()

@@ -13,11 +13,13 @@ from typing import Any
 from benchmarks.makespan.contenders import Contender
 from benchmarks.makespan.jobs import Job, load_account
 from benchmarks.makespan.measure import MidRunMemory, OvertimeError, measure
-from benchmarks.makespan.workloads import lost_files, lost_lines, make_repository
+from benchmarks.makespan.workloads import build_program, lost_files, lost_lines, make_repository
 
 #: How long a contender may take beyond its workers' own time.
 _LIMIT_S = 30.0
 _LIMIT_PER_WORKER_S = 0.1
+#: When memory is weighed, as a share of the workers' time: late, so that all have started.
+_LOOK_AT = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +41,49 @@ class Case:
         return max(free)
 
 
-def run_case(case: Case, contender: Contender, program: Path, template: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What all rows share. The caller removes `folder`, with all that the rows left, at the very end:
+
+    ext4 avoids the inodes of files deleted a short while ago, which makes new ones several times dearer,
+    so that each row would pay for the one before.
+    """
+
+    folder: Path
+    program: Path
+    template: Path  #: the repository that every row with worktrees gets a copy of
+
+
+def run_case(case: Case, contender: Contender, ground: Ground) -> dict[str, Any]:
     """Run it and return the row. A contender that does not end in time gives a row with a `fault`."""
-    with tempfile.TemporaryDirectory(prefix="makespan-") as name:
-        folder = Path(name)
-        job = _job(case, folder, program, template)
-        job.save(folder / "job.json")
-        row = {
-            "table": case.table,
-            "contender": contender.name,
-            "count": len(case.durations),
-            "slots": case.slots,
-            "channel": "pty" if case.terminal else "pipe",
-            "worktrees": case.worktrees,
-            "sum": sum(case.durations),
-            "longest": max(case.durations),
-            "ideal": case.ideal,
-        }
-        try:
-            return row | _figures(case, contender, job, folder)
-        except OvertimeError as err:
-            return row | {"fault": str(err)}
+    folder = Path(tempfile.mkdtemp(dir=ground.folder))
+    job = _job(case, folder, ground)
+    job.save(folder / "job.json")
+    row = {
+        "table": case.table,
+        "contender": contender.name,
+        "count": len(case.durations),
+        "slots": case.slots,
+        "channel": "pty" if case.terminal else "pipe",
+        "worktrees": case.worktrees,
+        "sum": sum(case.durations),
+        "longest": max(case.durations),
+        "ideal": case.ideal,
+        "load": os.getloadavg()[0],
+    }
+    try:
+        return row | _figures(case, contender, job, folder)
+    except OvertimeError as err:
+        return row | {"fault": str(err)}
 
 
-def _job(case: Case, folder: Path, program: Path, template: Path) -> Job:
+def _job(case: Case, folder: Path, ground: Ground) -> Job:
     scratch = folder / "scratch"
     scratch.mkdir()
     if case.worktrees:
-        shutil.copytree(template, folder / "repo", symlinks=True)
+        shutil.copytree(ground.template, folder / "repo", symlinks=True)
     return Job(
-        program=str(program),
+        program=str(ground.program),
         durations=case.durations,
         slots=case.slots,
         terminal=case.terminal,
@@ -78,7 +93,7 @@ def _job(case: Case, folder: Path, program: Path, template: Path) -> Job:
 
 
 def _figures(case: Case, contender: Contender, job: Job, folder: Path) -> dict[str, Any]:
-    memory = MidRunMemory(len(case.durations))
+    memory = MidRunMemory(_LOOK_AT * case.ideal)
     measured = measure(
         contender.command(job, folder),
         env=_environment(folder),
@@ -88,8 +103,10 @@ def _figures(case: Case, contender: Contender, job: Job, folder: Path) -> dict[s
         **({"watch": memory} if case.table == "memory" else {}),
     )
     figures = {"process_wall": measured.wall} | asdict(measured) | _account(contender, job, folder)
-    if measured.exit_code != 0:
-        figures["fault"] = (folder / "stderr").read_text(errors="replace")[-2000:] or "exit status not 0"
+    if said := (folder / "stderr").read_text(errors="replace"):
+        figures["said"] = said[-1000:]
+    if contender.accounts and measured.exit_code != 0:
+        figures["fault"] = f"ended with status {measured.exit_code}"
     if job.repo:
         figures["lost_files"] = lost_files(Path(job.repo), job.ids)
     if case.table == "memory":
@@ -100,7 +117,9 @@ def _figures(case: Case, contender: Contender, job: Job, folder: Path) -> dict[s
 def _account(contender: Contender, job: Job, folder: Path) -> dict[str, Any]:
     """Without an account the process's own start is part of the run, as it is for who uses the tool."""
     if not contender.accounts:
-        return {"lost_lines": lost_lines(job.ids, (folder / "stdout").read_bytes()), "failed": 0}
+        output = (folder / "stdout").read_bytes()
+        incomplete = sum(lost_lines([name], output) > 0 for name in job.ids)
+        return {"lost_lines": lost_lines(job.ids, output), "failed": incomplete}
     if not (folder / "account.json").exists():
         return {"lost_lines": lost_lines(job.ids, b""), "failed": len(job.ids)}
     account = load_account(folder / "account.json")
@@ -110,13 +129,15 @@ def _account(contender: Contender, job: Job, folder: Path) -> dict[str, Any]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the user's settings, and nothing left in the user's home."""
+    """Nothing of the user's settings, and nothing left outside the row's folder."""
+    (folder / "tmp").mkdir()
     config = folder / "gitconfig"
     config.write_text("[user]\n\tname = Benchmark\n\temail = benchmark@localhost\n")
     root = Path(__file__).parents[2]
     return {
-        **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
+        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
         "HOME": str(folder),
+        "TMPDIR": str(folder / "tmp"),
         "ORCHESTRATOR_HOME": str(folder / "home"),
         "PARALLEL_HOME": str(folder / "parallel"),
         "PYTHONPATH": str(root),
@@ -125,9 +146,10 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def make_template(folder: Path) -> Path:
-    """Make the repository that every row with worktrees gets a copy of."""
-    repo = folder / "template"
-    repo.mkdir()
-    make_repository(repo)
-    return repo
+def make_ground(folder: Path) -> tuple[Ground, str]:
+    """Make what all rows share; say what the worker program is."""
+    program, kind = build_program(folder)
+    template = folder / "template"
+    template.mkdir()
+    make_repository(template)
+    return Ground(folder=folder, program=program, template=template), kind

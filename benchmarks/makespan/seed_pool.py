@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,11 +49,22 @@ def _work(job: Job, number: int, folder: Path) -> tuple[bytes, int | None]:
     child.expect(pexpect.EOF)
     output = child.before
     child.close()
+    status = child.exitstatus
     if job.repo:
+        status = status or _keep(Path(job.repo), folder, job.ids[number])
+    return output, status
+
+
+def _keep(repo: Path, folder: Path, name: str) -> int:
+    """Commit the work and remove the worktree. Several at once may fail in git itself: that worker failed."""
+    try:
         git(folder, "add", "-A")
-        git(folder, "commit", "-q", "-m", job.ids[number])
-        git(Path(job.repo), "worktree", "remove", "--force", str(folder))
-    return output, child.exitstatus
+        git(folder, "commit", "-q", "-m", name)
+        git(repo, "worktree", "remove", "--force", str(folder))
+    except subprocess.CalledProcessError as err:
+        print(f"{name}: {err.stderr}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _raise_descriptor_limit() -> None:

@@ -49,7 +49,7 @@ Medians over rounds. `wall/T` runs from tasks in hand to results in hand; for GN
 are commands, it is the whole process. `process wall/T` is the whole process for everybody: the Python ones
 start an interpreter. CPU is of the whole process and everything it waited for, the workers' own included.
 `peak` is of the orchestrating process alone. `lost` counts lines of output that were not collected, and
-files that are on no branch, in all rounds together."""
+files that are on no branch, in all rounds together. A peer that lost anything is never the best peer."""
 
 
 _SUMS = """\
@@ -62,7 +62,8 @@ def _machine(machine: Row) -> str:
     load = ", ".join(f"{one:.1f}" for one in machine["load"])
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gb']:.0f} GB, "
-        f"{machine['system']}, Python {machine['python']}, {machine['git']}; load at the start {load}. "
+        f"{machine['system']}, Python {machine['python']}, {machine['git']}, "
+        f"{machine['file_system']}; load at the start {load}. "
         f"T = {machine['seconds']:g} s; the worker is {machine['worker']}."
     )
 
@@ -148,9 +149,16 @@ def _microblog(rows: Sequence[Row]) -> str:
 
 
 def _faults(rows: Sequence[Row]) -> str:
-    faults = [row for row in rows if "fault" in row]
-    lines = [f"* {row['contender']}, N = {row['count']}, {row['channel']}: {row['fault']}" for row in faults]
-    return "## Rows that failed\n\n" + "\n".join(lines) if lines else ""
+    lines = []
+    for row in rows:
+        git = ", worktrees" if row["worktrees"] else ""
+        where = f"* {row['contender']}, N = {row['count']}, {row['channel']}{git}, round {row['round']}"
+        first = (row.get("said") or "nothing").strip().splitlines()[0]
+        if "fault" in row:
+            lines.append(f"{where}: left out, {row['fault']}; it said: `{first}`")
+        elif row["failed"]:
+            lines.append(f"{where}: {row['failed']} workers failed; it said: `{first}`")
+    return "## Rows with failures\n\n" + "\n".join(lines) if lines else ""
 
 
 def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
