@@ -30,10 +30,8 @@ from orchestrator.ports import Clock
 from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
 _LOG = logging.getLogger("orchestrator")
-#: How often requests of other processes (`orchestrator stop`) are looked for.
-REQUEST_INTERVAL_S = 0.25
-#: The same while an agent waits for a person.
-ANSWER_INTERVAL_S = 0.05
+#: How often requests of other processes (`orchestrator stop`, `answer`) are looked for; a look costs 10 µs.
+REQUEST_INTERVAL_S = 0.05
 #: Threads for blocking git and file work; checkouts saturate at twice the cores (measured).
 BLOCKING_THREADS = 2 * (os.cpu_count() or 1)
 
@@ -191,7 +189,7 @@ class Run:
 
     async def _watch_requests(self) -> None:
         while True:
-            await asyncio.sleep(ANSWER_INTERVAL_S if self.approvals.open else REQUEST_INTERVAL_S)
+            await asyncio.sleep(REQUEST_INTERVAL_S)
             for request in self._journal.new_requests():
                 if request.kind == "stop":
                     self.stop("request", now=bool(request.data.get("now")))

@@ -10,6 +10,7 @@ from orchestrator.journal.state import RunState
 from orchestrator.journal.worker_state import WorkerState
 from orchestrator.model.event import RunStatus
 from orchestrator.model.result import PermissionCounts, Status, TaskResult
+from orchestrator.report.decisions import decisions, suggested_rules
 from orchestrator.report.verdict import overlaps
 
 
@@ -17,6 +18,7 @@ def build_report(state: RunState) -> dict[str, Any]:
     """Return the report. Its form is part of the public contract: extend it, do not change it."""
     results = [(worker, _result(state, worker)) for worker in state.workers.values()]
     counts = Counter(result.status for _, result in results if result)
+    made = decisions(state)
     document: dict[str, Any] = {
         "schema": 1,
         "run_id": state.run_id,
@@ -34,6 +36,8 @@ def build_report(state: RunState) -> dict[str, Any]:
         "counts": {status.value: counts[status] for status in Status},
         "results": [_entry(state, worker, result) for worker, result in results if result],
         "pending": [_pending(state, worker) for worker, result in results if not result],
+        "decisions": made,
+        "suggested_rules": suggested_rules(made),
         "conflicts": {"pairs": [], "order": []},
         "landing": {"branch": None, "commit": None, "landed": [], "held": []},
     }
@@ -93,7 +97,9 @@ def _result(state: RunState, worker: WorkerState) -> TaskResult | None:
         branch=worker.branch,
         session_id=worker.session_id,
         permissions=PermissionCounts(
-            allowed=verdicts["allow"], denied=verdicts["deny"], asked=verdicts["ask"]
+            allowed=verdicts["allow"],
+            denied=verdicts["deny"],
+            asked=sum(entry.question is not None for entry in worker.permissions.values()),
         ),
         usage=worker.usage,
         log_path=worker.log_path,

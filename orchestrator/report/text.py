@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ from orchestrator.report.words import duration, one_line
 _WIDTH = 80
 _ID_WIDTH = 30
 _ERROR_LINES = 8
+_DECISION_LINES = 20
 
 
 def render_text(report: Mapping[str, Any]) -> str:
     """Return `build_report`'s document as text."""
     parts = [_head(report), _table([*report["results"], *report["pending"]])]
     parts += [_trouble(entry) for entry in report["results"] if not entry["success"]]
+    parts += _decisions(report)
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,6 +62,35 @@ def _figures(entry: Mapping[str, Any]) -> str:
         f"{entry['status']:<12} {duration(entry['duration']):>8} {duration(entry['queue_wait']):>8} "
         f"{entry['attempts']:>5} {len(entry['files_changed']):>5}"
     )
+
+
+def _decisions(report: Mapping[str, Any]) -> list[str]:
+    """What people were asked and what was refused, same ones together; the rest as figures."""
+    made = report["decisions"]
+    if not made:
+        return []
+    telling = [one for one in made if one["asked"] or one["by"] or one["verdict"] != "allow"]
+    groups = Counter((_verdict(one), one["tool"], one["what"], one["by"] or one["rule"]) for one in telling)
+    lines = [f"Decisions: {len(made)}, of them {len(made) - len(telling)} allowed by the policy"]
+    for (verdict, tool, what, who), count in groups.most_common(_DECISION_LINES):
+        line = f"  {verdict:<9} {count:>3} x {one_line(f'{tool} {what}')}"
+        lines.append(f"{_clip(line, _WIDTH - 1)}\n{'':18}by {one_line(str(who))}")
+    if len(groups) > _DECISION_LINES:
+        lines.append(
+            f"  and {len(groups) - _DECISION_LINES} more kinds; `orchestrator report --json` has all"
+        )
+    parts = ["\n".join(lines)]
+    if report["suggested_rules"]:
+        parts.append(f"Rules for what was asked often:\n\n{report['suggested_rules']}")
+    return parts
+
+
+def _verdict(one: Mapping[str, Any]) -> str:
+    return {"allow": "allowed", "deny": "denied"}.get(one["verdict"], "no answer")
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _trouble(entry: Mapping[str, Any]) -> str:
