@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import GitError
 from orchestrator.git.shield import Shield
 
 _LARGEST = 1 << 28
-_SKIPPED = b"S"
+_SUBMODULE = b"160000"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    is_skipped: bool  #: left out by a sparse checkout
+    mode: bytes
+    object_id: bytes
 
 
 def adopt_staging(shield: Shield, work_tree: Path, theirs: Path, ours: Path) -> None:
@@ -27,15 +36,18 @@ def adopt_staging(shield: Shield, work_tree: Path, theirs: Path, ours: Path) -> 
     if listed is None:
         return
     known = _entries(shield, ours)
-    added = [path for path in listed.keys() - known.keys() if _is_file(work_tree, path)]
-    skipped = [path for path, tag in listed.items() if tag == _SKIPPED and path in known]
-    _update(shield, work_tree, ours, ["--force-remove"], known.keys() - listed.keys())
-    _update(shield, work_tree, ours, ["--add", "--replace"], added)
-    _update(shield, work_tree, ours, ["--skip-worktree"], skipped)
+    new = listed.keys() - known.keys()
+    links = {path: listed[path] for path in new if listed[path].mode == _SUBMODULE}
+    skipped = [path for path, entry in listed.items() if entry.is_skipped and path in known]
+    _update(shield, work_tree, ours, ["--force-remove", "--stdin"], known.keys() - listed.keys())
+    _update(shield, work_tree, ours, ["--add", "--replace", "--stdin"], _files(work_tree, new))
+    _update(shield, work_tree, ours, ["--skip-worktree", "--stdin"], skipped)
+    lines = [entry.mode + b" " + entry.object_id + b"\t" + path for path, entry in links.items()]
+    _update(shield, work_tree, ours, ["--index-info"], lines)
 
 
-def _listed(shield: Shield, index: Path) -> dict[bytes, bytes] | None:
-    """The paths in an index that may be anything; None when it cannot be read."""
+def _listed(shield: Shield, index: Path) -> dict[bytes, _Entry] | None:
+    """What is in an index that may be anything; None when it cannot be read."""
     try:
         found = index.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
@@ -45,25 +57,29 @@ def _listed(shield: Shield, index: Path) -> dict[bytes, bytes] | None:
         return None
 
 
-def _entries(shield: Shield, index: Path) -> dict[bytes, bytes]:
-    """Paths with git's one-letter word for each."""
-    output = shield.run(["ls-files", "-z", "-t", "--cached"], index=index)
-    return {line[2:]: line[:1] for line in output.stdout.split(b"\0") if line}
+def _entries(shield: Shield, index: Path) -> dict[bytes, _Entry]:
+    """By path. A line is `tag mode object stage<tab>path`."""
+    output = shield.run(["ls-files", "-z", "-t", "--stage"], index=index)
+    found = {}
+    for line in output.stdout.split(b"\0"):
+        facts, _, path = line.partition(b"\t")
+        if path:
+            tag, mode, object_id, _ = facts.split(b" ")
+            found[path] = _Entry(tag == b"S", mode, object_id)
+    return found
 
 
-def _update(shield: Shield, work_tree: Path, index: Path, options: list[str], paths: Iterable[bytes]) -> None:
-    if listed := b"".join(path + b"\0" for path in paths):
-        argv = ["update-index", *options, "-z", "--stdin"]
-        shield.run(argv, work_tree=work_tree, index=index, input=listed)
+def _update(shield: Shield, work_tree: Path, index: Path, options: list[str], lines: Iterable[bytes]) -> None:
+    if listed := b"".join(line + b"\0" for line in lines):
+        shield.run(["update-index", "-z", *options], work_tree=work_tree, index=index, input=listed)
 
 
-def _is_file(work_tree: Path, path: bytes) -> bool:
-    """Whether there is a file or a link, in a folder that is reached without one."""
-    place = work_tree / os.fsdecode(path)
-    try:
-        mode = place.lstat().st_mode
-        return not stat.S_ISDIR(
-            mode
-        ) and place.parent.resolve() == work_tree.resolve() / place.parent.relative_to(work_tree)
-    except OSError:
-        return False
+def _files(work_tree: Path, paths: Iterable[bytes]) -> Iterator[bytes]:
+    """Those that are a file or a link on disk, in a folder that is reached without a link."""
+    root = work_tree.resolve()
+    for path in paths:
+        place = work_tree / os.fsdecode(path)
+        with suppress(OSError):
+            straight = place.parent.resolve() == root / place.parent.relative_to(work_tree)
+            if straight and not stat.S_ISDIR(place.lstat().st_mode):
+                yield path

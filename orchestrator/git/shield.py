@@ -13,6 +13,9 @@ from pathlib import Path
 
 from orchestrator.git.process import GitOutput, run_git
 
+#: Git waits for ever at a pipe that an agent named `.gitignore`.
+WORK_TREE_TIMEOUT_S = 600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shield:
@@ -44,6 +47,7 @@ class Shield:
             input=input,
             env=environment,
             check=check,
+            timeout_s=None if work_tree is None else WORK_TREE_TIMEOUT_S,
         )
 
     def set_head(self, commit: str) -> None:

@@ -159,7 +159,7 @@ class CloneWorkspace:
         return self.base.index if self.base and not own.exists() else own
 
     def _commit(self, message: str) -> str:
-        (self.common_dir / "refs" / "heads" / f"{self.branch}.lock").unlink(missing_ok=True)
+        self._clear_stale_locks()
         known = self.tip() or self.start_commit
         head, tip, fault = self._commits(known)
         at = head or tip or known
@@ -181,6 +181,12 @@ class CloneWorkspace:
         if (result, at) != (known, known):
             self._put_back(work, result, index)
         return result
+
+    def _clear_stale_locks(self) -> None:
+        """A killed git leaves its locks; whoever could hold these is gone."""
+        branch = self.common_dir / "refs" / "heads" / f"{self.branch}.lock"
+        for lock in (self.shield.git_dir / "index.lock", branch):
+            lock.unlink(missing_ok=True)
 
     def _commits(self, known: str) -> tuple[str | None, str | None, str | None]:
         """The commits the agent left its HEAD and its branch at, now in the hub; or why they are not."""
