@@ -128,6 +128,9 @@ class OrchestratorConfig(BaseModel):
     timeout: Duration | None = 1800.0  #: the whole run; None: no limit
     isolation: Literal["auto", "worktree", "clone", "none"] = "auto"
     sandbox: Literal["auto", "on", "off"] = "auto"
+    network: Literal["shared", "none"] | Annotated[tuple[FilledText, ...], Field(strict=False)] = "shared"
+    readable: tuple[FilledText, ...] = Field(default=(), strict=False)  #: of your home, for sandboxed agents
+    writable: tuple[FilledText, ...] = Field(default=(), strict=False)
     setup: tuple[CommandLine, ...] = Field(default=(), strict=False)
     setup_timeout: Duration = 600.0  #: for each `setup` command
     copy_files: tuple[FilledText, ...] = Field(default=(), alias="copy", strict=False)

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.model.confinement import Confinement, GitFolders
 from orchestrator.model.event import EventKind
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.request import Decision, PermissionRequest
@@ -126,6 +127,11 @@ class Workspace(Protocol):
     def branch(self) -> str | None: ...
 
     @property
+    def git_folders(self) -> GitFolders | None:
+        """Where its git keeps what lies outside `path`; None without git, or when nothing does."""
+        ...
+
+    @property
     def start_commit(self) -> str | None:
         """The commit it began from: the run's base, or the work of the task's needs on top of it."""
         ...
@@ -148,6 +154,18 @@ class Workspaces(Protocol):
 
     async def create(self, worker_id: str, attempt: int, needs: Sequence[str]) -> Workspace:
         """Make the workspace of one attempt; `needs` are the commits it builds on. Raises WorkspaceError."""
+        ...
+
+
+#: Turns a command line into the one that really starts. Raises SpawnError when the program is not there.
+Wrap = Callable[[Sequence[str]], list[str]]
+
+
+class Sandbox(Protocol):
+    """What stands between an attempt's processes and the machine."""
+
+    def confine(self, place: Confinement, env: Mapping[str, str]) -> Wrap:
+        """Prepare an attempt's places, before any of its processes runs."""
         ...
 
 

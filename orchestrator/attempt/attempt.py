@@ -18,10 +18,11 @@ from orchestrator.attempt.session import AttemptSession
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks, Surroundings
 from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.errors import GitError, OrchestratorError, SpawnError, WorkspaceError
+from orchestrator.model.confinement import Confinement
 from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.result import CheckResult, Status, VerifyResult
-from orchestrator.ports import Workspace
+from orchestrator.ports import Workspace, Wrap
 from orchestrator.safe_text import final_text, last_line
 from orchestrator.sessions.output import OutputLog
 
@@ -39,15 +40,23 @@ _STOP_KINDS = {
 
 
 async def run_attempt(
-    around: Surroundings, spec: AttemptSpec, sinks: Sinks, stop: StopSignal
-) -> AttemptReport:
-    """Carry `spec` out and say what came of it."""
+    around: Surroundings,
+    spec: AttemptSpec,
+    sinks: Sinks,
+    stop: StopSignal,
+    on_report: Callable[[AttemptReport], None],
+) -> None:
+    """Carry `spec` out, tell what came of it, then clear the workspace away.
+
+    `on_report` is called once the attempt's processes are gone and its work is safe: its slot is free.
+    """
     _enter(sinks, Phase.PREPARING)
     spec.directory.mkdir(parents=True, exist_ok=True)
     try:
         workspace = await around.workspaces.create(spec.task.id, spec.attempt, spec.needs)
     except (WorkspaceError, GitError) as err:
-        return AttemptReport(outcome=_failed("workspace", err.message))
+        on_report(AttemptReport(outcome=_failed("workspace", err.message)))
+        return
     made = {
         "path": str(workspace.path),
         "branch": workspace.branch,
@@ -56,8 +65,8 @@ async def run_attempt(
     sinks.emit(EventKind.WORKSPACE_CREATED, made)
     attempt = _Attempt(spec, workspace, around, sinks, stop)
     report = await attempt.carry_out()
+    on_report(report)
     await attempt.leave(report)
-    return report
 
 
 def _enter(sinks: Sinks, phase: Phase) -> None:
@@ -79,6 +88,7 @@ class _Attempt:
     ) -> None:
         self.spec, self.workspace, self.around, self.sinks, self.stop = spec, workspace, around, sinks, stop
         self.env: Mapping[str, str] = {}
+        self.wrap: Wrap = list
 
     async def carry_out(self) -> AttemptReport:
         log = OutputLog(self.spec.log_path, self.spec.log_limit)
@@ -86,7 +96,9 @@ class _Attempt:
             prompt_file = self.spec.directory / "prompt.md"
             prompt_file.write_text(self.spec.task.prompt, encoding="utf-8", errors="surrogateescape")
             around = self.around
-            with attempt_environment(self.spec, around.environment, prompt_file, around.pool) as self.env:
+            surroundings = attempt_environment(self.spec, around.environment, prompt_file, around.pool)
+            with surroundings as (self.env, tmp_dir):
+                self._confine(tmp_dir, prompt_file)
                 session = AttemptSession(
                     spec=self.spec,
                     workspace=self.workspace,
@@ -95,6 +107,7 @@ class _Attempt:
                     log=log,
                     around=self.around,
                     sinks=self.sinks,
+                    wrap=self.wrap,
                 )
                 outcome = await self._prepare() or await self._turn(session)
                 _enter(self.sinks, Phase.FINISHING)
@@ -103,6 +116,17 @@ class _Attempt:
             return AttemptReport(outcome=_failed("system", f"the attempt could not go on: {err}"))
         finally:
             log.close()
+
+    def _confine(self, tmp_dir: Path, prompt_file: Path) -> None:
+        """From here on every process of the attempt starts inside the sandbox, where there is one."""
+        if self.around.sandbox is not None:
+            place = Confinement(
+                workspace=self.workspace.path,
+                tmp_dir=tmp_dir,
+                prompt_file=prompt_file,
+                git=self.workspace.git_folders,
+            )
+            self.wrap = self.around.sandbox.confine(place, self.env)
 
     async def _prepare(self) -> Outcome | None:
         """Run the set-up commands; return an outcome only when the agent cannot start."""
@@ -121,6 +145,7 @@ class _Attempt:
             spawner=self.around.spawner,
             clock=self.around.clock,
             stop=self.stop,
+            wrap=self.wrap,
         )
         return await run_lines(
             lines,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.model.result import CheckResult
-from orchestrator.ports import Clock
+from orchestrator.ports import Clock, Wrap
 from orchestrator.sessions.output import OutputLog
 from orchestrator.sessions.spawner import Spawner
 
@@ -23,6 +23,7 @@ class Place:
     spawner: Spawner
     clock: Clock
     stop: StopSignal
+    wrap: Wrap  #: puts a command line into the sandbox
 
 
 async def run_lines(
@@ -53,7 +54,8 @@ async def run_lines(
 
 async def _run_line(line: str, place: Place, log: OutputLog, limit_s: float) -> int | None:
     """Return the exit status as a shell would say it; None when a limit or a stop ended it."""
-    process = await place.spawner.spawn(["/bin/sh", "-c", line], cwd=place.cwd, env=place.env, log=log)
+    argv = place.wrap(["/bin/sh", "-c", line])
+    process = await place.spawner.spawn(argv, cwd=place.cwd, env=place.env, log=log)
     await process.close_input()
     waiting = asyncio.ensure_future(process.wait())
     if not await first_of(waiting, place.stop.wait(), asyncio.sleep(limit_s)):

@@ -16,14 +16,14 @@ from orchestrator.workspaces.port_blocks import port_blocks
 @contextmanager
 def attempt_environment(
     spec: AttemptSpec, source: EnvironmentSource, prompt_file: Path, pool: Pool
-) -> Iterator[Mapping[str, str]]:
-    """Hold the attempt's private folder and ports, and give the environment that names them."""
+) -> Iterator[tuple[Mapping[str, str], Path]]:
+    """Hold the attempt's private folder and ports; give the environment that names them, and the folder."""
     task_id, attempt = spec.task.id, spec.attempt
     tmp_dir = make_private_tmp(source.run_tmp, task_id, attempt)
     try:
         block = port_blocks().take()
         try:
-            yield worker_environment(
+            env = worker_environment(
                 source.user,
                 run_id=spec.run_id,
                 worker_id=task_id,
@@ -38,6 +38,7 @@ def attempt_environment(
                 run_env=spec.env,
                 task_env=spec.task.env,
             )
+            yield env, tmp_dir
         finally:
             port_blocks().give_back(block)
     finally:

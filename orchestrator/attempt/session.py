@@ -15,7 +15,7 @@ from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.request import Decision, Level, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts
 from orchestrator.model.task import Task
-from orchestrator.ports import OnOutput, Process, Workspace
+from orchestrator.ports import OnOutput, Process, Workspace, Wrap
 from orchestrator.sessions.output import OutputLog
 
 
@@ -32,9 +32,11 @@ class AttemptSession:
         log: OutputLog,
         around: Surroundings,
         sinks: Sinks,
+        wrap: Wrap,
     ) -> None:
         self._spec, self._workspace, self._env = spec, workspace, env
         self._prompt_file, self._log, self._around, self._sinks = prompt_file, log, around, sinks
+        self._wrap = wrap
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._waiting = 0  # questions that a person has not answered yet
         self._answered_at: float | None = None
@@ -164,7 +166,7 @@ class AttemptSession:
         if self._closed.is_set():
             raise SpawnError(f"`{argv[0]}` was not started: the attempt is being stopped")
         process = await self._around.spawner.spawn(
-            argv,
+            self._wrap(argv),
             cwd=self.workspace,
             env=self._env,
             terminal=terminal,

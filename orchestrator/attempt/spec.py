@@ -11,7 +11,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts, VerifyResult
 from orchestrator.model.task import Task
-from orchestrator.ports import Agent, Ask, Clock, DurableSink, EventSink, Policy, Workspaces
+from orchestrator.ports import Agent, Ask, Clock, DurableSink, EventSink, Policy, Sandbox, Workspaces
 from orchestrator.sessions.spawner import Spawner
 
 
@@ -72,6 +72,7 @@ class Surroundings:
     spawner: Spawner
     pool: Pool
     environment: EnvironmentSource
+    sandbox: Sandbox | None = None
 
 
 async def nobody_to_ask(request: PermissionRequest, decision: Decision) -> Decision:

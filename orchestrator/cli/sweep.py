@@ -13,6 +13,8 @@ from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.git.repository import open_repository
 from orchestrator.journal.runs import is_live, list_runs, run_dir
 from orchestrator.journal.state import load_state
+from orchestrator.workspaces.environment import remove_run_tmp
+from orchestrator.workspaces.hub import remove_unused_hubs
 from orchestrator.workspaces.leftovers import remove_leftovers
 
 
@@ -37,6 +39,8 @@ def sweep_runs(repo: Path | None, older_than_s: float | None, *, dry_run: bool) 
     folders = [run_dir(run_id) for run_id in list_runs()]
     ended = [folder for folder in folders if not is_live(folder) and (repo is None or is_over(repo, folder))]
     done = [_sweep(folder, older_than_s, dry_run=dry_run) for folder in ended]
+    if not dry_run:
+        remove_unused_hubs()
     return [sweep for sweep in done if not sweep.is_empty]
 
 
@@ -48,6 +52,8 @@ def _sweep(folder: Path, older_than_s: float | None, *, dry_run: bool) -> Sweep:
         before = _size(workspaces)
         _clear_workspaces(sweep, repo, workspaces, dry_run=dry_run)
         sweep.freed_bytes += before if dry_run else before - _size(workspaces)
+    if not dry_run:
+        remove_run_tmp(folder.name)
     age_s = (datetime.now(UTC) - ended_at).total_seconds()
     if older_than_s is not None and age_s >= older_than_s and not sweep.faults:
         sweep.record_removed = True

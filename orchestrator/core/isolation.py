@@ -1,12 +1,19 @@
-"""Picks the workspace strategy of a run."""
+"""Picks the workspace strategy of a run, and opens its sandbox."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 from orchestrator import config
 from orchestrator.core.plan import RunPlan
-from orchestrator.ports import Workspaces
+from orchestrator.ports import Sandbox, Workspaces
+from orchestrator.sandbox.opening import open_sandbox
+from orchestrator.workspaces.clone import CloneWorkspaces
 from orchestrator.workspaces.none import NoWorkspaces
 from orchestrator.workspaces.worktree import WorktreeWorkspaces
 
@@ -15,7 +22,10 @@ def make_workspaces(plan: RunPlan, run_id: str, pool: Executor) -> Workspaces:
     """Return what makes the workers' workspaces, as the plan has settled it."""
     if plan.repository is None or plan.base_commit is None or plan.isolation == "none":
         return NoWorkspaces(plan.folder, pool=pool, repo=plan.repository)
-    return WorktreeWorkspaces(
+    make: Callable[..., Workspaces] = WorktreeWorkspaces
+    if plan.isolation == "clone":
+        make = partial(CloneWorkspaces, overlay=plan.overlay)
+    return make(
         plan.repository,
         run_id=run_id,
         base_commit=plan.base_commit,
@@ -24,6 +34,16 @@ def make_workspaces(plan: RunPlan, run_id: str, pool: Executor) -> Workspaces:
         copy_files=plan.config.copy_files,
         pool=pool,
     )
+
+
+@asynccontextmanager
+async def opened_sandbox(plan: RunPlan, run_tmp: Path) -> AsyncIterator[Sandbox | None]:
+    """Hold the run's sandbox; None where the plan has none."""
+    if plan.sandbox is None:
+        yield None
+        return
+    async with open_sandbox(plan.sandbox, os.environ, state_home=config.home(), run_tmp=run_tmp) as sandbox:
+        yield sandbox
 
 
 def git_author(plan: RunPlan) -> str | None:

@@ -11,13 +11,17 @@ from pathlib import Path
 import psutil
 
 from orchestrator.agents.registry import get_agent
-from orchestrator.config import OrchestratorConfig
+from orchestrator.config import OrchestratorConfig, workspaces_dir
+from orchestrator.core.trust import require_trust
 from orchestrator.errors import InputError, RepositoryError
 from orchestrator.git.repository import Repository, open_repository, resolve_base
 from orchestrator.model.task import Task
 from orchestrator.policy import load_policy
 from orchestrator.ports import Agent, Policy
+from orchestrator.sandbox.opening import SandboxSettings
+from orchestrator.sandbox.settle import settle_sandbox
 from orchestrator.taskfile import check_tasks, contended_files
+from orchestrator.workspaces.overlay import overlay_fault
 from orchestrator.workspaces.worktree import copy_fault
 
 #: Agents wait for their model most of the time: 0.4 to 7 % of a core each, 110 to 250 MiB (measured).
@@ -36,7 +40,9 @@ class RunPlan:
     folder: Path  #: the repository's root, or the folder that `isolation: none` works in
     repository: Repository | None
     base_commit: str | None
-    isolation: str  #: `worktree` or `none`
+    isolation: str  #: `worktree`, `clone` or `none`
+    overlay: bool  #: clones show one shared checkout instead of having their own
+    sandbox: SandboxSettings | None  #: None: the agents run without one
     boundary: str  #: what stands between the agents and the machine, in words
     max_workers: int
     policy: Policy
@@ -50,19 +56,22 @@ def prepare(
     *,
     shared_folder: bool = False,
     built_on: Mapping[str, tuple[str, ...]] | None = None,
+    trust_content: bool = False,
 ) -> RunPlan:
     """Check `tasks` and `config` against each other and the machine; start nothing.
 
     `shared_folder` lets many workers share one folder under `isolation: none`; the benchmarks of
     the engine alone need it. `built_on` gives commits that a task's workspace starts from besides
-    those of its needs. Raises InputError or RepositoryError, naming every fault it found.
+    those of its needs. `trust_content` approves what the repository would get executed.
+    Raises InputError or RepositoryError, naming every fault it found.
     """
     check_tasks(tasks)
-    _refuse_later_settings(config)
     agents = _agents(config, tasks)
-    isolation = "none" if config.isolation == "none" else "worktree"
-    folder, repository, base = _repository(config, isolation)
+    folder, repository, base = _repository(config)
     _check_copies(config, folder)
+    sandbox, isolation, boundary = settle_sandbox(config)
+    no_overlay = overlay_fault(workspaces_dir()) if isolation == "clone" else None
+    untrusted = require_trust(repository, base, agents.values(), trusted=trust_content)
     max_workers = _max_workers(config, len(tasks), isolation, shared_folder=shared_folder)
     return RunPlan(
         config=config,
@@ -72,18 +81,14 @@ def prepare(
         repository=repository,
         base_commit=base,
         isolation=isolation,
-        boundary=_BOUNDARIES[isolation],
+        sandbox=sandbox,
+        overlay=isolation == "clone" and no_overlay is None,
+        boundary=f"{boundary}; full checkouts: {no_overlay}" if no_overlay else boundary,
         max_workers=max_workers,
         policy=load_policy(config.policy),
-        warnings=_warnings(tasks, repository if isolation == "worktree" else None),
+        warnings=(*_warnings(tasks, repository if isolation != "none" else None), *untrusted),
         built_on=built_on or {},
     )
-
-
-_BOUNDARIES = {
-    "worktree": "own git worktree per worker, no sandbox: agents run with your rights",
-    "none": "no isolation, no sandbox: the agent works in your own folder with your rights",
-}
 
 
 def require_programs(plan: RunPlan) -> None:
@@ -114,17 +119,6 @@ def _warnings(tasks: Sequence[Task], repository: Repository | None) -> tuple[str
     return (*(repository.warnings if repository else ()), *contended_files(tasks))
 
 
-def _refuse_later_settings(config: OrchestratorConfig) -> None:
-    """Say plainly what this version cannot do, instead of running without it."""
-    if config.isolation == "clone":
-        raise InputError("isolation: `clone` is not in this version", hint="use `auto`, `worktree` or `none`")
-    if config.sandbox == "on":
-        raise InputError(
-            "sandbox: there is no sandbox in this version, so `on` cannot be kept",
-            hint="use `auto` or `off`, and run agents that you would run by hand",
-        )
-
-
 def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agent]:
     agents: dict[str, Agent] = {}
     faults: list[str] = []
@@ -133,7 +127,9 @@ def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agen
         try:
             agents[task.id] = get_agent(name)
         except InputError as err:
-            faults.append(f"task `{task.id}`: {err}")
+            chosen = task.agent or config.agent
+            default = "" if chosen else "; `agent` chooses another, such as `demo`, which needs no key"
+            faults.append(f"task `{task.id}`: {err.message}{default}")
             continue
         if fault := agents[task.id].fault(task):
             faults.append(f"task `{task.id}`: {fault}")
@@ -142,11 +138,11 @@ def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agen
     return agents
 
 
-def _repository(config: OrchestratorConfig, isolation: str) -> tuple[Path, Repository | None, str | None]:
+def _repository(config: OrchestratorConfig) -> tuple[Path, Repository | None, str | None]:
     folder = config.repo.expanduser().absolute()
     if not folder.is_dir():
         raise RepositoryError(f"repo: there is no folder {folder}", hint="give a folder with --repo")
-    if isolation == "none":
+    if config.isolation == "none":
         return folder, _repository_if_any(folder), None
     repository = open_repository(folder)
     return repository.root, repository, resolve_base(repository, config.base)

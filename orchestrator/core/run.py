@@ -17,7 +17,7 @@ from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.clock import SystemClock
 from orchestrator.core import scheduler
 from orchestrator.core.approvals import Approvals, Asker, read_answer
-from orchestrator.core.isolation import git_author, make_workspaces
+from orchestrator.core.isolation import git_author, make_workspaces, opened_sandbox
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import Worker, final_result, take_report
 from orchestrator.executors.local import local_executor
@@ -32,8 +32,9 @@ from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 _LOG = logging.getLogger("orchestrator")
 #: How often requests of other processes (`orchestrator stop`, `answer`) are looked for; a look costs 10 µs.
 REQUEST_INTERVAL_S = 0.05
-#: Threads for blocking git and file work; checkouts saturate at twice the cores (measured).
-BLOCKING_THREADS = 2 * (os.cpu_count() or 1)
+#: Threads for blocking git and file work. Checkouts saturate at twice the cores (measured); the rest keep
+#: commits from waiting behind them.
+BLOCKING_THREADS = 4 * (os.cpu_count() or 1)
 
 _ENDS = {
     "halt": RunStatus.HALTED,
@@ -95,6 +96,7 @@ class Run:
             await self._record(EventKind.RUN_STARTED, self._description())
             run_tmp = make_run_tmp(self.run_id)
             stack.callback(_remove_tmp, self.run_id)
+            sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
             pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
             executor = local_executor(
                 run_tmp=run_tmp,
@@ -105,6 +107,7 @@ class Run:
                 pass_env=self.plan.config.pass_env,
                 git_author=git_author(self.plan),
                 base_commit=self.plan.base_commit,
+                sandbox=sandbox,
             )
             self._execute = await stack.enter_async_context(executor)
             stack.push_async_callback(self._end_background)
@@ -140,9 +143,10 @@ class Run:
             self._take(await self._inbox.get())
         except asyncio.CancelledError:
             self._take(scheduler.StopRequested("interrupt", now=self._state.stopping is not None))
-            while not self._state.done:
+            while not self._state.done and not self._fault:
                 self._take(await self._inbox.get())
-            await self._finish()
+            if not self._fault:
+                await self._finish()
             raise
 
     def _take(self, event: scheduler.Event) -> None:
@@ -175,9 +179,13 @@ class Run:
         return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        """Let go of work that ended; a fault in our own code ends the run instead of hanging it."""
+        """Let go of work that ended; a fault in our own code ends the run instead of hanging it.
+
+        So does a cancellation from outside, as when a loop is torn down with all that is in it.
+        """
         self._background.discard(task)
-        if not task.cancelled() and (fault := task.exception()):
+        fault = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if fault:
             self._fault = self._fault or fault
             self._inbox.put_nowait(scheduler.StopRequested("fault", now=True))
 
@@ -222,12 +230,15 @@ class Run:
         self._emit(
             EventKind.ATTEMPT_STARTED, {"queue_wait": wait, "log_path": str(spec.log_path)}, worker_id, number
         )
-        report = await self._execute(spec, self._sinks(worker_id, number), worker.stop)
-        take_report(worker, report)
-        worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
-        duration = worker.ended - began
-        self._emit(EventKind.ATTEMPT_FINISHED, _attempt_data(report, duration), worker_id, number)
-        self._inbox.put_nowait(scheduler.AttemptEnded(worker_id, report.outcome.status))
+
+        def end(report: AttemptReport) -> None:
+            take_report(worker, report)
+            worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
+            data = _attempt_data(report, worker.ended - began)
+            self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
+            self._inbox.put_nowait(scheduler.AttemptEnded(worker_id, report.outcome.status))
+
+        await self._execute(spec, self._sinks(worker_id, number), worker.stop, end)
 
     def _spec(self, worker: Worker, number: int) -> AttemptSpec:
         config, task = self.plan.config, worker.task

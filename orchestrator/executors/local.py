@@ -12,11 +12,11 @@ from pathlib import Path
 from orchestrator.attempt.attempt import run_attempt
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks, Surroundings
 from orchestrator.attempt.stop import StopSignal
-from orchestrator.ports import Clock, Policy, Workspaces
+from orchestrator.ports import Clock, Policy, Sandbox, Workspaces
 from orchestrator.sessions.spawner import Spawner
 
-#: Carries one attempt out, wherever that is.
-Execute = Callable[[AttemptSpec, Sinks, StopSignal], Awaitable[AttemptReport]]
+#: Carries one attempt out, wherever that is; see `attempt.run_attempt`.
+Execute = Callable[[AttemptSpec, Sinks, StopSignal, Callable[[AttemptReport], None]], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -30,6 +30,7 @@ async def local_executor(
     pass_env: tuple[str, ...],
     git_author: str | None,
     base_commit: str | None,
+    sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Execute]:
     """Hold what all attempts on this machine share; at the end every process of theirs is gone."""
     spawner = await Spawner.start()
@@ -40,6 +41,7 @@ async def local_executor(
             clock=clock,
             spawner=spawner,
             pool=pool,
+            sandbox=sandbox,
             environment=EnvironmentSource(
                 user=dict(os.environ),
                 pass_env=pass_env,

@@ -13,8 +13,11 @@ from orchestrator.sandbox.opening import Network, SandboxSettings
 from orchestrator.sandbox.surface import listed
 
 
-def settle_sandbox(config: OrchestratorConfig, isolation: str) -> tuple[SandboxSettings | None, str]:
-    """Return the settings, None for a run without a sandbox, and the boundary in words.
+def settle_sandbox(config: OrchestratorConfig) -> tuple[SandboxSettings | None, str, str]:
+    """Return the settings, None for a run without a sandbox, the isolation, and the boundary in words.
+
+    `auto` is a clone in a sandbox, where an agent needs nothing of the user's repository but to read
+    objects. Without one a worktree is no less safe, and the user's own tools see it.
 
     Raises InputError for settings that cannot be kept here. The first call after a boot tests the sandbox.
     """
@@ -23,17 +26,20 @@ def settle_sandbox(config: OrchestratorConfig, isolation: str) -> tuple[SandboxS
     for key, names in (("readable", config.readable), ("writable", config.writable)):
         listed(key, names, user_home)
     choice = choose_sandbox(config.sandbox, state_home=home())
+    isolation = config.isolation
+    if isolation == "auto":
+        isolation = "worktree" if choice.bwrap is None else "clone"
     if choice.bwrap is None:
         if network != "shared":
             raise InputError(
                 f"network: only a sandbox can limit it, and there is none: {choice.reason}",
                 hint="see `orchestrator doctor`, or set `network: shared`",
             )
-        return None, unbound(isolation, choice)
+        return None, isolation, unbound(isolation, choice)
     settings = SandboxSettings(
         bwrap=choice.bwrap, network=network, readable=config.readable, writable=config.writable
     )
-    return settings, bound(isolation, network)
+    return settings, isolation, bound(isolation, network)
 
 
 def _network(config: OrchestratorConfig) -> Network:
@@ -60,12 +66,17 @@ def _words(network: Network) -> str:
 
 _UNBOUND = {
     "worktree": "own git worktree per worker, no sandbox: agents run with your rights",
+    "clone": "own clone per worker, no sandbox: agents run with your rights",
     "none": "no isolation, no sandbox: the agent works in your own folder with your rights",
 }
 _BOUND = {
     "worktree": (
         "own git worktree per worker, sandboxed: your home is hidden, only the worktree can be written, "
         "and of the repository loose objects and this run's branches"
+    ),
+    "clone": (
+        "own clone per worker, sandboxed: your home is hidden, only the clone can be written, "
+        "and your repository's objects can be read"
     ),
     "none": "sandboxed: your home is hidden, only your own folder can be written",
 }

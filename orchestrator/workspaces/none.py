@@ -15,6 +15,7 @@ from orchestrator.git.history import resolve_commits
 from orchestrator.git.leftovers import changed_paths
 from orchestrator.git.repository import Repository
 from orchestrator.git.status import read_status
+from orchestrator.model.confinement import GitFolders
 from orchestrator.workspaces.pool import in_pool
 
 
@@ -54,6 +55,11 @@ class OwnFolder:
     repo: Repository | None
     before: _Snapshot | None
     pool: Executor
+
+    @property
+    def git_folders(self) -> GitFolders | None:
+        """The repository's git folder, within the checkout or not."""
+        return None if self.repo is None else GitFolders(common_dir=self.repo.common_dir)
 
     async def commit(self, message: str) -> None:
         """Do nothing: the work stays as the agent left it."""

@@ -287,6 +287,28 @@ def test_a_cancelled_caller_stops_every_worker_first(repo: Path) -> None:
     asyncio.run(cancel_in_the_middle())
 
 
+def test_a_loop_torn_down_with_everything_in_it_leaves_nothing(repo: Path, tmp_path: Path) -> None:
+    """An exception in the loop itself makes `asyncio.run` cancel every task at once."""
+    pids = tmp_path / "pids"
+
+    class TornDownError(KeyboardInterrupt):
+        pass
+
+    def tear_down() -> None:
+        raise TornDownError
+
+    def listen(event: Event) -> None:
+        if event.kind is EventKind.PROCESS_STARTED:
+            pids.write_text(str(event.data["pid"]))
+            asyncio.get_running_loop().call_soon(tear_down)
+
+    running = make_run(repo, [task("long", shell("sleep 1000"))], listen)
+    with pytest.raises(TornDownError):
+        asyncio.run(running.execute())
+    assert not psutil.pid_exists(int(pids.read_text()))
+    assert load_state(running.directory).status is RunStatus.DIED
+
+
 def test_halt_now_ends_the_run(repo: Path) -> None:
     tasks = [task("bad", shell("exit 1")), task("long", shell("sleep 1000")), task("next", shell("true"))]
     running = make_run(repo, tasks, halt="now,fail=1", max_workers=2)

@@ -23,19 +23,28 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
 )
 @click.option("--timeout", callback=read_duration, metavar="D", help="For the whole run, such as 90s or 30m.")
 @click.option(
-    "--isolation", type=click.Choice(["auto", "worktree", "none"]), help="What each worker has for itself."
+    "--isolation",
+    type=click.Choice(["auto", "worktree", "clone", "none"]),
+    help="What each worker has for itself.",
 )
 @click.option(
     "--keep", type=click.Choice(["never", "failed", "always"]), help="Which workspaces stay after the run."
 )
 @click.option("--policy", metavar="FILE", help="Rules for what agents may do; built-in ones unless given.")
+@click.option(
+    "--trust-content",
+    is_flag=True,
+    help="Approve what the repository would get executed: agent settings, hooks and the like.",
+)
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
 @no_progress_option
 @json_option
 def command(
     files: tuple[Path, ...],
     prompts: tuple[str, ...],
+    *,
     events: str | None,
+    trust_content: bool,
     no_progress: bool,
     as_json: bool,
     **options: Any,
@@ -63,7 +72,7 @@ def command(
 
     if events == "-" and as_json:
         raise click.UsageError("--events - and --json both want stdout", click.get_current_context())
-    plan = prepare(*read_tasks(files, prompts, options))
+    plan = prepare(*read_tasks(files, prompts, options), trust_content=trust_content)
     require_programs(plan)
     run = carry_out(plan, events=events, show_progress=not no_progress)
     if events != "-":
