@@ -11,8 +11,21 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.workspaces.overlay import unmount
+
 #: How long what a test left may take to go by itself, before it counts as a leak.
 SETTLE_S = 3.0
+
+
+@pytest.fixture(autouse=True)
+def no_mounts(tmp_path: Path) -> Iterator[None]:
+    """A workspace that is kept stays mounted, and a folder with mounts in it cannot be removed."""
+    yield
+    mounts = Path("/proc/self/mounts")
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        place = Path(line.split()[1])
+        if line.startswith("overlay ") and place.is_relative_to(tmp_path):
+            unmount(place)
 
 
 @pytest.fixture(autouse=True)

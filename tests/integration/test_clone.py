@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -49,15 +48,12 @@ BRANCH = "orchestrator/run-1/worker"
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "overlay"], autouse=True)
-def overlay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[bool]:
+def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> bool:
     """Let the tests of worktrees make clones."""
     if request.param:
         skip_without_overlays(tmp_path)
     monkeypatch.setattr(test_workspaces_worktree, "workspaces", partial(clones, overlay=request.param))
-    yield request.param
-    unmount_all(tmp_path / "workspaces")
+    return request.param
 
 
 @pytest.fixture

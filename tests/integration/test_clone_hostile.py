@@ -16,7 +16,7 @@ import pytest
 from orchestrator.errors import WorkspaceError
 from orchestrator.git import process, shield, transfer
 from orchestrator.workspaces.own_clone import CloneWorkspace
-from tests.integration.clone_fixtures import clones, skip_without_overlays, unmount_all
+from tests.integration.clone_fixtures import clones, skip_without_overlays
 from tests.integration.git_fixtures import (
     commit_files,
     fingerprint,
@@ -36,11 +36,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "overlay"])
-def overlay(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[bool]:
+def overlay(tmp_path: Path, request: pytest.FixtureRequest) -> bool:
     if request.param:
         skip_without_overlays(tmp_path)
-    yield request.param
-    unmount_all(tmp_path / "workspaces")
+    return request.param
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,13 @@ from orchestrator.git.repository import open_repository
 from orchestrator.workspaces.hub import ensure_base, ensure_hub, hub_lock, hub_of, remove_unused_hubs
 from orchestrator.workspaces.leftovers import remove_leftovers
 from orchestrator.workspaces.overlay import Layers, is_mounted, mount, overlay_fault
-from tests.integration.clone_fixtures import clones, skip_without_overlays, unmount_all
+from tests.integration.clone_fixtures import clones, skip_without_overlays
 from tests.integration.git_fixtures import AUTHOR, commit_files, git, make_repository, write_files
 
 
 @pytest.fixture(autouse=True)
-def overlays(tmp_path: Path) -> Iterator[None]:
+def overlays(tmp_path: Path) -> None:
     skip_without_overlays(tmp_path)
-    yield
-    unmount_all(tmp_path / "orchestrator-home" / "workspaces")
 
 
 @pytest.fixture
