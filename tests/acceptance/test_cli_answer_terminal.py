@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -152,3 +153,45 @@ def test_the_terminal_is_as_it_was_between_questions(
         time.sleep(0.02)
     run.child.sendintr()
     assert run.end() == 130
+
+
+CRASH = """
+import asyncio, signal
+from orchestrator.cli.questions import Prompt
+from orchestrator.clock import SystemClock
+from orchestrator.core.approvals import Approvals, Asker
+from orchestrator.model.request import Decision, Level, PermissionRequest, Tool, Verdict
+
+async def crash():
+    approvals = Approvals(timeout_s=60, clock=SystemClock())
+    prompt = Prompt(approvals)
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+    async def published(_):
+        prompt.settle()
+        print("asked", flush=True)
+    with prompt.taking_keys():
+        asking = asyncio.ensure_future(approvals.ask(
+            Asker(worker_id="a", attempt=1, agent="demo"),
+            PermissionRequest(id="1", tool=Tool.SHELL, command="x"),
+            Decision(verdict=Verdict.ASK, level=Level.CAUTION, rule="r", reason=""), published))
+        await told.wait()
+        raise RuntimeError("crashed")
+
+asyncio.run(crash())
+"""
+
+
+def test_the_terminal_is_as_it_was_after_a_crash(person: Person) -> None:
+    child = pexpect.spawn(
+        COMMAND[0], ["-c", CRASH], cwd=str(person.folder), env=person.env, timeout=60, echo=True
+    )
+    before = termios.tcgetattr(child.fileno())[:6]
+    child.expect("asked")
+    assert termios.tcgetattr(child.fileno())[:6] != before
+    child.kill(signal.SIGUSR1)
+    child.expect("RuntimeError: crashed")
+    assert termios.tcgetattr(child.fileno())[:6] == before
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
