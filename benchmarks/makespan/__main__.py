@@ -26,8 +26,9 @@ NUMBERS = (8, 64, 256, 1000)
 #: More worktrees than this measure the disk, not the orchestrator.
 MOST_WORKTREES = 64
 SEED_NUMBERS = (1, 2, 4, 8)
-#: Workers live longer in the rows that weigh memory, so that all live at once.
-MEMORY_EXTRA_S = 0.008
+#: Workers live longer in the rows that weigh memory, so that all have started when they are weighed.
+MEMORY_EXTRA_S = 1.0
+MEMORY_EXTRA_PER_WORKER_S = 0.01
 
 Step = tuple[int, Case, Contender]
 
@@ -111,7 +112,7 @@ def _makespan(numbers: Sequence[int], seconds: float) -> Iterator[Case]:
 def _memory(numbers: Sequence[int], seconds: float) -> Iterator[Case]:
     for number in numbers:
         for terminal in (False, True):
-            length = seconds + MEMORY_EXTRA_S * number
+            length = seconds + MEMORY_EXTRA_S + MEMORY_EXTRA_PER_WORKER_S * number
             yield Case(table="memory", durations=[length] * number, slots=number, terminal=terminal)
 
 

@@ -18,8 +18,6 @@ from benchmarks.makespan.workloads import build_program, lost_files, lost_lines,
 #: How long a contender may take beyond its workers' own time.
 _LIMIT_S = 30.0
 _LIMIT_PER_WORKER_S = 0.1
-#: When memory is weighed, as a share of the workers' time: late, so that all have started.
-_LOOK_AT = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ def _job(case: Case, folder: Path, ground: Ground) -> Job:
 
 
 def _figures(case: Case, contender: Contender, job: Job, folder: Path) -> dict[str, Any]:
-    memory = MidRunMemory(_LOOK_AT * case.ideal)
+    memory = MidRunMemory(case.ideal)  # the workers began later than the process, so none has ended
     measured = measure(
         contender.command(job, folder),
         env=_environment(folder),

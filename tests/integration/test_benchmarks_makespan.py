@@ -51,6 +51,7 @@ def test_two_short_workers_through_every_contender_that_is_here(
     }
     assert all(one["wall"] >= one["ideal"] for one in rows)
     assert not any(one["lost_lines"] + one.get("lost_files", 0) + one["failed"] for one in product)
+    assert [one["live"] for one in rows if one["table"] == "memory"] == [2, 2]
     (sequential,) = (one for one in rows if one["table"] == "sequential")
     assert sequential["ideal"] == pytest.approx(0.2)
     (first, second) = sorted(sequential["intervals"])
