@@ -5,6 +5,7 @@ The agent's index may name objects that we do not have, so only its paths count,
 
 from __future__ import annotations
 
+import filecmp
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import GitError
 from orchestrator.git.shield import Shield
 
 _LARGEST = 1 << 28
@@ -32,10 +32,13 @@ def adopt_staging(shield: Shield, work_tree: Path, theirs: Path, ours: Path) -> 
     That way a file stays in although it is ignored (`git add -f`), and out although it is there
     (`git rm --cached`); and what a sparse checkout leaves out does not count as deleted.
     """
-    listed = _listed(shield, theirs)
-    if listed is None:
+    if not _is_usable(theirs) or filecmp.cmp(theirs, ours, shallow=False):
         return
-    known = _entries(shield, ours)
+    their_lines = _lines(shield, theirs)
+    our_lines = _lines(shield, ours)
+    if their_lines is None or our_lines is None or their_lines == our_lines:
+        return
+    listed, known = _entries(their_lines), _entries(our_lines)
     new = listed.keys() - known.keys()
     links = {path: listed[path] for path in new if listed[path].mode == _SUBMODULE}
     skipped = [path for path, entry in listed.items() if entry.is_skipped and path in known]
@@ -46,26 +49,26 @@ def adopt_staging(shield: Shield, work_tree: Path, theirs: Path, ours: Path) -> 
     _update(shield, work_tree, ours, ["--index-info"], lines)
 
 
-def _listed(shield: Shield, index: Path) -> dict[bytes, _Entry] | None:
-    """What is in an index that may be anything; None when it cannot be read."""
+def _is_usable(index: Path) -> bool:
     try:
         found = index.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            return None
-        return _entries(shield, index)
-    except (OSError, GitError):
-        return None
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST
 
 
-def _entries(shield: Shield, index: Path) -> dict[bytes, _Entry]:
-    """By path. A line is `tag mode object stage<tab>path`."""
-    output = shield.run(["ls-files", "-z", "-t", "--stage"], index=index)
+def _lines(shield: Shield, index: Path) -> bytes | None:
+    """What is in an index, as lines `tag mode object stage<tab>path`; None when it is damaged."""
+    output = shield.run(["ls-files", "-z", "-t", "--stage"], index=index, check=False)
+    return output.stdout if output.exit_code == 0 else None
+
+
+def _entries(lines: bytes) -> dict[bytes, _Entry]:
     found = {}
-    for line in output.stdout.split(b"\0"):
+    for line in filter(None, lines.split(b"\0")):
         facts, _, path = line.partition(b"\t")
-        if path:
-            tag, mode, object_id, _ = facts.split(b" ")
-            found[path] = _Entry(tag == b"S", mode, object_id)
+        tag, mode, object_id, _ = facts.split(b" ")
+        found[path] = _Entry(tag == b"S", mode, object_id)
     return found
 
 
