@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.attempt.checks import Place, run_lines
-from orchestrator.attempt.environment import attempt_environment
+from orchestrator.attempt.environment import attempt_belongings
 from orchestrator.attempt.limits import Overdue, watch
 from orchestrator.attempt.session import AttemptSession
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks, Surroundings
@@ -24,7 +24,6 @@ from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.result import CheckResult, Status, VerifyResult
 from orchestrator.ports import Workspace, Wrap
 from orchestrator.safe_text import final_text, last_line
-from orchestrator.sessions.output import OutputLog
 
 #: How much of a check's log is read for its last line.
 LAST_LINE_WINDOW = 4096
@@ -51,7 +50,6 @@ async def run_attempt(
     `on_report` is called once the attempt's processes are gone and its work is safe: its slot is free.
     """
     _enter(sinks, Phase.PREPARING)
-    spec.directory.mkdir(parents=True, exist_ok=True)
     try:
         workspace = await around.workspaces.create(spec.task.id, spec.attempt, spec.needs)
     except (WorkspaceError, GitError) as err:
@@ -91,21 +89,18 @@ class _Attempt:
         self.wrap: Wrap = list
 
     async def carry_out(self) -> AttemptReport:
-        log = OutputLog(self.spec.log_path, self.spec.log_limit)
+        around = self.around
         try:
-            prompt_file = self.spec.directory / "prompt.md"
-            prompt_file.write_text(self.spec.task.prompt, encoding="utf-8", errors="surrogateescape")
-            around = self.around
-            surroundings = attempt_environment(self.spec, around.environment, prompt_file, around.pool)
-            with surroundings as (self.env, tmp_dir):
-                self._confine(tmp_dir, prompt_file)
+            async with attempt_belongings(self.spec, around.environment, around.pool) as belongings:
+                self.env = belongings.env
+                self._confine(belongings.tmp_dir, belongings.prompt_file)
                 session = AttemptSession(
                     spec=self.spec,
                     workspace=self.workspace,
                     env=self.env,
-                    prompt_file=prompt_file,
-                    log=log,
-                    around=self.around,
+                    prompt_file=belongings.prompt_file,
+                    log=belongings.log,
+                    around=around,
                     sinks=self.sinks,
                     wrap=self.wrap,
                 )
@@ -114,8 +109,6 @@ class _Attempt:
                 return await self._conclude(session, outcome)
         except (OSError, WorkspaceError) as err:
             return AttemptReport(outcome=_failed("system", f"the attempt could not go on: {err}"))
-        finally:
-            log.close()
 
     def _confine(self, tmp_dir: Path, prompt_file: Path) -> None:
         """From here on every process of the attempt starts inside the sandbox, where there is one."""

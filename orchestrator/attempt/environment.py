@@ -1,45 +1,78 @@
-"""What one attempt has for itself besides its workspace: environment, TMPDIR, ports."""
+"""What one attempt has for itself besides its workspace: folder, log, prompt file, environment, ports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor as Pool
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptSpec, EnvironmentSource
 from orchestrator.git.worktrees import remove_tree
+from orchestrator.sessions.output import OutputLog
 from orchestrator.workspaces.environment import make_private_tmp, worker_environment
-from orchestrator.workspaces.port_blocks import port_blocks
+from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.port_blocks import PortBlock, port_blocks
 
 
-@contextmanager
-def attempt_environment(
-    spec: AttemptSpec, source: EnvironmentSource, prompt_file: Path, pool: Pool
-) -> Iterator[tuple[Mapping[str, str], Path]]:
-    """Hold the attempt's private folder and ports; give the environment that names them, and the folder."""
-    task_id, attempt = spec.task.id, spec.attempt
-    tmp_dir = make_private_tmp(source.run_tmp, task_id, attempt)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """One attempt's own files, and the environment that names them."""
+
+    env: Mapping[str, str]
+    prompt_file: Path
+    tmp_dir: Path
+    log: OutputLog  #: the agent's own output
+    ports: PortBlock
+
+
+@asynccontextmanager
+async def attempt_belongings(
+    spec: AttemptSpec, source: EnvironmentSource, pool: Pool
+) -> AsyncIterator[Belongings]:
+    """Hold an attempt's belongings. Raises OSError or WorkspaceError when they cannot be made.
+
+    Files are made in the pool, for a busy disk would hold up every other worker.
+    """
+    made = await in_pool(pool, partial(_make, spec, source), undo=_give_back)
     try:
-        block = port_blocks().take()
-        try:
-            env = worker_environment(
-                source.user,
-                run_id=spec.run_id,
-                worker_id=task_id,
-                attempt=attempt,
-                prompt_file=prompt_file,
-                tmp_dir=tmp_dir,
-                base_commit=source.base_commit,
-                ports=block,
-                terminal=spec.task.terminal or spec.agent.name != "command",
-                git_author=source.git_author,
-                pass_env=source.pass_env,
-                run_env=spec.env,
-                task_env=spec.task.env,
-            )
-            yield env, tmp_dir
-        finally:
-            port_blocks().give_back(block)
+        yield made
     finally:
-        pool.submit(remove_tree, tmp_dir)  # it may be large; what fails here goes with the run's folder
+        _give_back(made)
+        pool.submit(remove_tree, made.tmp_dir)  # what fails here goes with the run's folder
+
+
+def _make(spec: AttemptSpec, source: EnvironmentSource) -> Belongings:
+    spec.directory.mkdir(parents=True, exist_ok=True)
+    prompt_file = spec.directory / "prompt.md"
+    prompt_file.write_text(spec.task.prompt, encoding="utf-8", errors="surrogateescape")
+    tmp_dir = make_private_tmp(source.run_tmp, spec.task.id, spec.attempt)
+    ports = port_blocks().take()
+    try:
+        log = OutputLog(spec.log_path, spec.log_limit)
+    except OSError:
+        port_blocks().give_back(ports)
+        raise
+    env = worker_environment(
+        source.user,
+        run_id=spec.run_id,
+        worker_id=spec.task.id,
+        attempt=spec.attempt,
+        prompt_file=prompt_file,
+        tmp_dir=tmp_dir,
+        base_commit=source.base_commit,
+        ports=ports,
+        terminal=spec.task.terminal or spec.agent.name != "command",
+        git_author=source.git_author,
+        pass_env=source.pass_env,
+        run_env=spec.env,
+        task_env=spec.task.env,
+    )
+    return Belongings(env=env, prompt_file=prompt_file, tmp_dir=tmp_dir, log=log, ports=ports)
+
+
+def _give_back(belongings: Belongings) -> None:
+    belongings.log.close()
+    port_blocks().give_back(belongings.ports)

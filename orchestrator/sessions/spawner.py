@@ -115,6 +115,8 @@ class Spawner:
 
 def _latin(text: str | Path) -> str:
     """The bytes that the system sees, as text that survives JSON whatever the locale."""
+    if isinstance(text, str) and text.isascii():
+        return text
     return os.fsencode(text).decode("latin-1")
 
 
