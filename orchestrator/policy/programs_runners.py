@@ -99,7 +99,7 @@ _JEST = (
     " --reporter=s"
     " --no-watch --logHeapUsage --changedSince=s --findRelatedTests --lastCommit --clearCache"
     " --testTimeout=n --allowOnly"
-    " --hideSkippedTests --update --typecheck --coverage.enabled"
+    " --hideSkippedTests --update --typecheck --coverage.enabled --fix --check --noEmit"
 )
 
 

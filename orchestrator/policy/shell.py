@@ -109,7 +109,8 @@ class _ShellJudge:
             case Simple():
                 return self._simple(tree, folders)
             case Pipeline(commands):
-                return folders, self._pipeline(commands, folders)
+                after = self._pipeline(commands, folders)
+                return after, after
             case Subshell(body, redirects):
                 self.node(body, folders)
                 self._redirects(redirects, folders)

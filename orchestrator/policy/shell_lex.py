@@ -178,7 +178,7 @@ class _Lexer:
         if self._at == start:
             raise self._unknown()
         text = "".join(parts)
-        if glob and _uncertain_glob(self._text[start : self._at], text):
+        if glob and text != self._text[start : self._at]:
             raise _not_understood("a pattern with quotes in it")
         return text, glob
 
@@ -187,7 +187,7 @@ class _Lexer:
         text, at = self._text, self._at
         if match := _SINGLE.match(text, at) or _TEXT_BLOCK.match(text, at) or _DOUBLE.match(text, at):
             self._at = match.end()
-            return _literal(match)
+            return self._literal(match)
         if match := _ESCAPE.match(text, at):
             self._at = match.end()
             return match.group(1)
@@ -195,6 +195,15 @@ class _Lexer:
             self._at += len(char)
             return char
         raise self._unknown()
+
+    def _literal(self, match: re.Match[str]) -> str:
+        if match.re is _SINGLE:
+            return match.group(1)
+        if match.re is _DOUBLE:
+            return _DOUBLE_ESCAPE.sub(r"\1", match.group(1))
+        if match["mark"] in match["body"].split("\n"):
+            raise _not_understood("a here-document that ends before it seems to")
+        return match["body"].rstrip("\n")
 
     def _lonely(self, start: int) -> str | None:
         """Special characters that mean nothing where they stand: `HEAD~1`, `a#b`, `[`, `]`, `{}`, `!`."""
@@ -211,18 +220,6 @@ class _Lexer:
         char = self._text[self._at]
         what = _MEANINGS.get(char, f"the character `{char}`")
         return _not_understood(f"{what} cannot be judged beforehand; write it out, or quote it")
-
-
-def _literal(match: re.Match[str]) -> str:
-    if match.re is _TEXT_BLOCK:
-        return match["body"].rstrip("\n")
-    if match.re is _SINGLE:
-        return match.group(1)
-    return _DOUBLE_ESCAPE.sub(r"\1", match.group(1))
-
-
-def _uncertain_glob(written: str, text: str) -> bool:
-    return written != text
 
 
 _MEANINGS = {
