@@ -1,4 +1,4 @@
-"""The time limits of an agent's turn, on the monotonic clock."""
+"""The limits of one worker, and the watch over those of its agent's turn that are of time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,36 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.model.result import Status
 from orchestrator.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one worker may use, all its processes together; None: no limit."""
+
+    memory: int | None = None  #: bytes
+    processes: int | None = None
+    disk: int | None = None  #: bytes that workspace and TMPDIR may grow by
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit at all."""
+        return not self.memory is self.processes is self.disk is None
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
     """A limit that was passed."""
 
-    kind: str  #: `timeout` or `idle_timeout`
+    kind: str  #: `timeout`, `idle_timeout`, `memory_limit`, `process_limit` or `disk_limit`
     message: str
+    status: Status = Status.TIMED_OUT
+
+    @property
+    def at_once(self) -> bool:
+        """Whether there is no time to ask nicely: the machine is being used up."""
+        return self.status is Status.FAILED
 
 
 async def watch(

@@ -1,0 +1,65 @@
+"""Takes secrets out of everything that an attempt tells: its events, its questions, its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks
+from orchestrator.model.event import EventKind
+from orchestrator.model.request import Decision, PermissionRequest
+from orchestrator.secrets import Mask, secret_values
+
+#: What we name ourselves, or need again exactly as it is to go on with a session or a question.
+_OURS = frozenset({"request_id", "session_id", "digest", "branch", "start_commit", "log_path", "phase"})
+_OUR_KINDS = frozenset({EventKind.WORKSPACE_CREATED, EventKind.ATTEMPT_PHASE})
+
+
+def attempt_mask(spec: AttemptSpec, source: EnvironmentSource) -> Mask:
+    """Return the mask of an attempt: the user's secrets and those that its own settings hold."""
+    values = [
+        value
+        for environment in (source.user, spec.env, spec.task.env)
+        for value in secret_values(environment, source.pass_env)
+    ]
+    return Mask(values)
+
+
+def masked_sinks(sinks: Sinks, mask: Mask) -> Sinks:
+    """Return sinks that hear no secret."""
+
+    def emit(kind: EventKind, data: Mapping[str, Any]) -> None:
+        sinks.emit(kind, _masked(kind, data, mask))
+
+    async def record(kind: EventKind, data: Mapping[str, Any]) -> None:
+        await sinks.record(kind, _masked(kind, data, mask))
+
+    async def ask(request: PermissionRequest, decision: Decision) -> Decision:
+        return await sinks.ask(request, replace(decision, reason=mask.text(decision.reason)))
+
+    return Sinks(emit, record, ask)
+
+
+def masked_report(report: AttemptReport, mask: Mask) -> AttemptReport:
+    """Return the report without secrets in its texts. Names of files and branches stay as they are."""
+    outcome = report.outcome
+    verify = report.verify
+    if verify:
+        commands = tuple(replace(check, command=mask.text(check.command)) for check in verify.commands)
+        verify = replace(verify, commands=commands)
+    return replace(
+        report,
+        outcome=replace(
+            outcome,
+            output=mask.text(outcome.output),
+            error_message=outcome.error_message and mask.text(outcome.error_message),
+        ),
+        verify=verify,
+    )
+
+
+def _masked(kind: EventKind, data: Mapping[str, Any], mask: Mask) -> Mapping[str, Any]:
+    if kind in _OUR_KINDS:
+        return data
+    return {key: value if key in _OURS else mask.data(value) for key, value in data.items()}
