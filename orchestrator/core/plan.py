@@ -128,8 +128,8 @@ def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agen
             agents[task.id] = get_agent(name)
         except InputError as err:
             chosen = task.agent or config.agent
-            default = "" if chosen else "; `agent` chooses another, such as `demo`, which needs no key"
-            faults.append(f"task `{task.id}`: {err.message}{default}")
+            default = "" if chosen else "`agent` chooses another, such as `demo`, which needs no key"
+            faults.append(f"task `{task.id}`: {err.message}; {err.hint or default}".removesuffix("; "))
             continue
         if fault := agents[task.id].fault(task):
             faults.append(f"task `{task.id}`: {fault}")

@@ -85,7 +85,7 @@ WRONG_FILES = {
         "no-such-program-here",
     ),
     "policy that is not there": (task_file(GOOD, policy="policy.yaml"), "policy"),
-    "sandbox of a later version": (task_file(GOOD, sandbox="on"), "sandbox"),
+    "network that nothing can limit": (task_file(GOOD, sandbox="off", network="none"), "network"),
     "repository that is not there": (task_file(GOOD, repo="elsewhere"), "elsewhere"),
 }
 
