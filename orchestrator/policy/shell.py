@@ -21,6 +21,7 @@ from orchestrator.policy.shell_parse import Both, Node, Pipeline, Simple, Subshe
 from orchestrator.policy.shell_wrappers import unwrap
 
 _MOST_NAMES = 2000
+_DEEPEST = 3
 #: Never to be run for an agent, whatever a person's rules say.
 _NEVER = names(
     "sudo su doas pkexec runuser mkfs fdisk sfdisk parted wipefs mkswap swapon swapoff"
@@ -30,6 +31,8 @@ _NEVER = names(
     " userdel groupadd chpasswd crontab at batch iptables nft dmsetup losetup cryptsetup"
 )
 _SHELLS = names("sh bash dash zsh ksh fish")
+#: Whose language is the one that is parsed here.
+_LITERAL_SHELLS = names("sh bash dash zsh")
 _FETCHERS = names("curl wget fetch")
 _WORDS = re.compile(r"(?:^|[\s;&|(`{!=/])([a-z][a-z0-9_.-]*)(?=$|[\s;&|)`}])")
 #: Devices, credentials, and the removal of everything, in whatever is refused.
@@ -101,6 +104,7 @@ class _ShellJudge:
         self._wrote = False  # a file has new content, which a later runner would execute
         self._changed = False  # there may be names that were not there, so that patterns mean something else
         self._unsettled = False  # links may be elsewhere
+        self._depth = 0  # of shells inside shells
         self.findings: list[Finding] = []
 
     def node(self, tree: Node, folders: Folders) -> tuple[Folders, Folders]:
@@ -148,6 +152,8 @@ class _ShellJudge:
         try:
             words = self._spread(command.words, folders)
             peeled = unwrap(words)
+            if (inner := _inner_command(peeled)) is not None:
+                return self._shell(inner, command.redirects, folders)
             if peeled[0].text == "cd":
                 grade, after = Grade(Level.SAFE), self._cd(command.words[1:], folders)
             else:
@@ -158,6 +164,20 @@ class _ShellJudge:
             self._wrote = self._changed = self._unsettled = True
         self._redirects(command.redirects, folders)
         return after, _union(folders, after)
+
+    def _shell(self, inner: str, redirects: Sequence[Redirect], folders: Folders) -> tuple[Folders, Folders]:
+        """Judge `bash -lc 'literal text'`, which is how some agents put every command, by that text."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise Refused("too many shells inside each other", rule="not_understood")
+        try:
+            tree = parse(inner)
+        except Refused as refusal:
+            self.findings.append(_not_understood(inner, refusal))
+        else:
+            self.node(Subshell(tree, tuple(redirects)), folders)
+        self._depth -= 1
+        return folders, folders
 
     def _accept(self, words: Sequence[Word], peeled: Sequence[Word], grade: Grade, folders: Folders) -> None:
         if grade.runs and self._wrote:
@@ -265,6 +285,18 @@ class _ShellJudge:
             if word.glob:
                 spread += [Word(name, glob=True) for name in _names(word.text, folders[0])]
         return spread
+
+
+def _inner_command(words: Sequence[Word]) -> str | None:
+    """Return what a shell is given to run as one literal argument."""
+    if (
+        len(words) == 3
+        and words[0].text in _LITERAL_SHELLS
+        and words[1].text in ("-c", "-lc")
+        and not words[2].glob
+    ):
+        return words[2].text
+    return None
 
 
 def _union(left: Folders, right: Folders) -> Folders:

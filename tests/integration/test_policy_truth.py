@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def _mutant(rng: random.Random) -> str:
     for _ in range(rng.randrange(3)):
         at = rng.randrange(len(line) + 1)
         line = line[:at] + rng.choice(_JOINTS) + line[at + rng.randrange(3) :]
-    return line
+    return f"bash -c {shlex.quote(line)}" if rng.random() < 0.1 else line
 
 
 def _piece(rng: random.Random) -> str:

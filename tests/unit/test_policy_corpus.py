@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import time
 from pathlib import Path
@@ -43,6 +44,30 @@ def test_an_attack_is_not_approved_behind_or_before_harmless_commands(workspace:
     for frame in ("ls; {}", "{}\nls", "git status && {}", "({}\n)", "ls | {}", "timeout 5 {}", "cd src; {}"):
         framed = [frame.format(command) for command in ATTACKS]
         assert [command for command in framed if _verdict(command, workspace) is not Verdict.DENY] == []
+
+
+def test_an_attack_is_not_approved_inside_a_shell(workspace: Path) -> None:
+    for shell in ("/bin/bash -lc {}", "sh -c {}", "timeout 9 bash -c {} > out.txt", "bash -c {} && ls"):
+        framed = [shell.format(shlex.quote(command)) for command in ATTACKS]
+        assert [command for command in framed if _verdict(command, workspace) is not Verdict.DENY] == []
+
+
+def test_a_shell_is_judged_by_what_it_is_given(workspace: Path) -> None:
+    for command in (
+        "/bin/bash -lc 'touch x && ls'",
+        "bash -lc \"bash -c 'git status'\"",
+        "sh -c 'cd src' && git diff",
+    ):
+        assert _verdict(command, workspace) is Verdict.ALLOW, command
+    for command in (
+        "bash -lic ls",
+        "bash x.sh",
+        "bash -c",
+        "bash -c 'ls' x",
+        "bash -c '$0' ls",
+        "fish -c ls",
+    ):
+        assert _verdict(command, workspace) is Verdict.DENY, command
 
 
 def test_ordinary_work_is_allowed_without_a_question(workspace: Path) -> None:
