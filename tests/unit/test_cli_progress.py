@@ -109,7 +109,7 @@ def test_a_question_and_a_need_are_said() -> None:
     assert "write" not in a  # the policy answers most requests at once
     apply(state, event(EventKind.PERMISSION_DECIDED, 1, "a", request_id="1", verdict="ask", question=1))
     a, b, _bar = drawn(state, 2)
-    assert a.split()[1:] == [*"waiting 2.0s waiting for an answer: write".split(), "src/a.ts"]
+    assert a.split()[1:] == [*["waiting", "2.0s", "waiting", "for", "an", "answer:", "write"], "src/a.ts"]
     assert b.split() == ["b", "queued", "needs", "a"]
 
 
