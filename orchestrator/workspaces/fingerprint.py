@@ -71,9 +71,8 @@ def git_state(repo: Repository, ours: Path) -> dict[str, bytes]:
             _note(state, f"the worktree's {name}", repo.git_dir / name)
         _note(state, ".git", repo.root / ".git")
     for entry in _folders(repo.common_dir / "worktrees"):
-        if entry != repo.git_dir and not (read_file(entry / "gitdir") or b"").startswith(
-            os.fsencode(ours) + b"/"
-        ):
+        place = read_file(entry / "gitdir")  # none: git is just making the entry, or taking it away
+        if entry != repo.git_dir and place and not place.startswith(os.fsencode(ours) + b"/"):
             for name in _OWN_ENTRY[1:]:
                 _note(state, f".git/worktrees/{entry.name}/{name}", entry / name)
     _note_modules(state, repo.common_dir / "modules")
@@ -169,6 +168,10 @@ def _note_modules(state: dict[str, bytes], modules: Path) -> None:
 
 def _refs(common_dir: Path) -> dict[str, bytes]:
     """Return every ref that matters with its value. Packing them changes nothing."""
+    loose = {}  # read first, as git does: packing moves a ref from here to there
+    for path in _loose(os.fsencode(common_dir), b"refs"):
+        if value := read_file(Path(os.fsdecode(path))):
+            loose[os.path.relpath(os.fsdecode(path), common_dir)] = value.strip()
     if (common_dir / "reftable").is_dir():
         argv = ["for-each-ref", "--format=%(objectname) %(refname)"]
         packed = run_git(argv, git_dir=common_dir, check=False).stdout
@@ -179,10 +182,7 @@ def _refs(common_dir: Path) -> dict[str, bytes]:
         value, _, name = line.partition(b" ")
         if name.startswith(b"refs/") and not name.startswith(_REFS_LEFT_OUT):
             refs[os.fsdecode(name)] = value
-    for path in _loose(os.fsencode(common_dir), b"refs"):
-        name = os.path.relpath(path, os.fsencode(common_dir))
-        refs[os.fsdecode(name)] = (read_file(Path(os.fsdecode(path))) or b"").strip()
-    return refs
+    return refs | loose
 
 
 def _loose(common_dir: bytes, name: bytes) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,27 @@ def test_a_look_is_quick(repo: Path) -> None:
     for number in range(5):
         wire.begin(f"w{number}")
     assert (time.process_time() - began) / 5 < 0.1
+
+
+def test_worktrees_that_come_and_go_are_no_alarm(repo: Path) -> None:
+    """Our own git is at work in the repository all the time, also in the middle of a look."""
+    wire = tripwire(repo)
+    wire.begin("w")
+    with ThreadPoolExecutor(1) as pool:
+
+        def work() -> None:
+            for number in range(10):
+                place = f"../workspaces/w{number}"
+                git(repo, "worktree", "add", "-q", "-b", f"orchestrator/run/w{number}", place)
+                git(repo, "pack-refs", "--all")
+                git(repo, "worktree", "remove", place)
+
+        working = pool.submit(work)
+        looks = 0
+        while not working.done():
+            wire.begin(f"look {looks}")
+            looks += 1
+        working.result()
+    alarm = wire.end("w")
+    assert alarm is None, alarm.evidence()
+    assert looks > 10
