@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from rich.cells import cell_len
+from wcwidth import wcswidth
 
 from orchestrator.cli.eta import remaining
 from orchestrator.cli.progress import block, log_line
@@ -136,7 +136,7 @@ def test_it_fits_any_terminal(columns: int, rows: int) -> None:
     lines = drawn(state, 5, columns=columns, rows=rows)
     assert len(lines) <= rows
     if columns >= 33:
-        assert all(cell_len(line.rstrip()) <= columns for line in lines)
+        assert all(wcswidth(line.rstrip()) <= columns for line in lines)
 
 
 def test_foreign_text_cannot_reach_the_terminal() -> None:
