@@ -10,6 +10,8 @@ from pathlib import Path
 SECRET = "SECRET-7F3A"
 CANARY = '#!/bin/sh\necho harm >> "$HARM"\n'
 _PYTHON = 'import os\nos.system("canary")\n'
+#: Without its version git does not take it for a repository.
+_BARE_CONFIG = "[core]\nrepositoryformatversion = 0\nbare = false\nworktree = ..\nfsmonitor = canary\n"
 _FILES = {
     "bin/canary": CANARY,
     "out/keep": "kept\nkept\n",
@@ -49,7 +51,7 @@ _FILES = {
     "ws/.husky/keep": "x\n",
     "ws/.vscode/keep": "x\n",
     "ws/bare/HEAD": "ref: refs/heads/main\n",
-    "ws/bare/config": "[core]\nbare = false\nworktree = ..\nfsmonitor = canary\n",
+    "ws/bare/config": _BARE_CONFIG,
     "ws/bare/objects/keep": "",
     "ws/bare/refs/heads/keep": "",
 }
