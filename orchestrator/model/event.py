@@ -55,17 +55,6 @@ class EventKind(StrEnum):
     WORKER_FINISHED = "worker.finished"
 
 
-#: Kinds that must be on disk before anybody acts on them.
-DURABLE = frozenset(
-    {
-        EventKind.RUN_STARTED,
-        EventKind.RUN_FINISHED,
-        EventKind.PERMISSION_DECIDED,
-        EventKind.WORKER_FINISHED,
-    }
-)
-
-
 class RunStatus(StrEnum):
     """How a run stands, or how it ended."""
 
