@@ -30,6 +30,8 @@ _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PARTS = r"\s*".join(rf"(?:([0-9]+(?:\.[0-9]+)?)\s*{unit})?" for unit in _UNITS)
 _DURATION = re.compile(_PARTS)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*([KMGTkmgt]?)(?:i?B)?")
 _LONGEST = 3650 * 86400.0
 _HALT = re.compile(r"never|(?:soon|now),fail=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)")
 _AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>")
@@ -57,6 +59,16 @@ def _seconds(text: str) -> float | None:
     return sum(
         float(number or 0) * size for number, size in zip(parts.groups(), _UNITS.values(), strict=True)
     )
+
+
+def parse_size(value: object) -> int:
+    """Read bytes as a whole number, or a text such as `512M`, `2G` or `1.5 GiB`; must be above zero."""
+    size = value
+    if isinstance(value, str) and (parts := _SIZE.fullmatch(value.strip())):
+        size = int(float(parts[1]) * _SIZES[(parts[2] or "").upper()])
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 1 << 60:
+        raise ValueError("expected a size in bytes, or such as 512M or 2G")
+    return size
 
 
 def _halt(value: object) -> object:
@@ -98,6 +110,8 @@ def _variable(value: str) -> str:
 
 _DURATION_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+_SIZE_SCHEMA = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}
+Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 #: Text that a program's arguments and environment can hold.
 Text = Annotated[str, AfterValidator(_text)]
 #: The same, and never empty or blank.
@@ -145,6 +159,11 @@ class OrchestratorConfig(BaseModel):
     author: Annotated[str, BeforeValidator(_author)] = "orchestrator <orchestrator@localhost>"
     keep: Literal["never", "failed", "always"] = "never"  #: which workspaces stay after the run
     log_limit: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024  #: bytes kept of each log
+
+    max_memory: Size | None = None  #: of all processes of one worker together
+    max_processes: Annotated[int, Field(ge=1)] | None = None  #: of one worker at once
+    max_disk: Size | None = None  #: that one worker's workspace and TMPDIR may grow by
+    tripwire: Literal["all", "git", "off"] = "all"  #: what of yours must not change under running agents
 
     @classmethod
     def default(cls) -> Self:

@@ -56,3 +56,7 @@ class SpawnError(OrchestratorError):
 
 class JournalError(OrchestratorError):
     """The run's journal cannot be read or written."""
+
+
+class AgentProtocolError(OrchestratorError):
+    """An agent's program said what its protocol does not allow."""

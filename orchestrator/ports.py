@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from orchestrator.model.confinement import Confinement, GitFolders
 from orchestrator.model.event import EventKind
+from orchestrator.model.installation import Installation
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.task import Task
+from orchestrator.model.transcript import Role
 
 #: Receives raw output bytes in the loop's thread; must return at once.
 OnOutput = Callable[[bytes], None]
@@ -80,8 +82,22 @@ class Session(Protocol):
         """The whole environment that the agent's processes get."""
         ...
 
+    @property
+    def config_dir(self) -> Path:
+        """The worker's own folder for its agent's settings and sessions; kept for its next attempt."""
+        ...
+
+    @property
+    def resume_id(self) -> str | None:
+        """The agent's own session to go on with; None: a new one."""
+        ...
+
     def emit(self, kind: EventKind, **data: Any) -> None:
         """Record something that the agent did or said."""
+        ...
+
+    def transcribe(self, role: Role, text: str, **data: Any) -> None:
+        """Add an entry to the attempt's transcript, for people: what was said, done and answered."""
         ...
 
     async def decide(self, request: PermissionRequest) -> Decision:
@@ -93,10 +109,14 @@ class Session(Protocol):
         argv: Sequence[str],
         *,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
+        errors_apart: bool = False,
         on_output: OnOutput | None = None,
     ) -> Process:
         """Start a process in the workspace; stdout and stderr go to the attempt's log and `on_output`.
 
+        `env` comes on top of the session's own. With `errors_apart`, stderr goes to a log of its own and
+        never to `on_output`: for protocols on stdout.
         Raises SpawnError when the program cannot be started.
         """
         ...
@@ -114,6 +134,20 @@ class Agent(Protocol):
 
     async def run(self, session: Session) -> Outcome:
         """Carry the task out, to the end of the agent's turn; the caller stops what is left running."""
+        ...
+
+
+@runtime_checkable
+class ProgramAgent(Agent, Protocol):
+    """An agent whose program may be missing, of an unknown version, or not logged in."""
+
+    @property
+    def variables(self) -> Sequence[str]:
+        """Names of the user's variables that its program needs: keys, endpoints."""
+        ...
+
+    def look(self, env: Mapping[str, str]) -> Installation:
+        """Say what there is of it on this machine, without a paid request. May run its program: seconds."""
         ...
 
 

@@ -12,18 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.attempt.checks import Place, run_lines
-from orchestrator.attempt.environment import attempt_belongings
+from orchestrator.attempt.environment import Belongings, attempt_belongings
 from orchestrator.attempt.limits import Overdue, watch
+from orchestrator.attempt.masking import attempt_mask, masked_report, masked_sinks
 from orchestrator.attempt.session import AttemptSession
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks, Surroundings
 from orchestrator.attempt.stop import StopSignal, first_of
+from orchestrator.attempt.tripping import under_tripwire
+from orchestrator.attempt.usage import counting
 from orchestrator.errors import GitError, OrchestratorError, SpawnError, WorkspaceError
 from orchestrator.model.confinement import Confinement
 from orchestrator.model.event import EventKind, Phase
-from orchestrator.model.outcome import Outcome, ProcessExit
+from orchestrator.model.outcome import Outcome, ProcessExit, TurnEnd
 from orchestrator.model.result import CheckResult, Status, VerifyResult
 from orchestrator.ports import Workspace, Wrap
 from orchestrator.safe_text import final_text, last_line
+from orchestrator.secrets import Mask
 
 #: How much of a check's log is read for its last line.
 LAST_LINE_WINDOW = 4096
@@ -49,11 +53,13 @@ async def run_attempt(
 
     `on_report` is called once the attempt's processes are gone and its work is safe: its slot is free.
     """
+    mask = attempt_mask(spec, around.environment)
+    sinks = masked_sinks(sinks, mask)
     _enter(sinks, Phase.PREPARING)
     try:
         workspace = await around.workspaces.create(spec.task.id, spec.attempt, spec.needs)
     except (WorkspaceError, GitError) as err:
-        on_report(AttemptReport(outcome=_failed("workspace", err.message)))
+        on_report(masked_report(AttemptReport(outcome=_failed("workspace", err.message)), mask))
         return
     made = {
         "path": str(workspace.path),
@@ -61,8 +67,8 @@ async def run_attempt(
         "start_commit": workspace.start_commit,
     }
     sinks.emit(EventKind.WORKSPACE_CREATED, made)
-    attempt = _Attempt(spec, workspace, around, sinks, stop)
-    report = await attempt.carry_out()
+    attempt = _Attempt(spec, workspace, around, sinks, stop, mask=mask)
+    report = masked_report(await attempt.carry_out(), mask)
     on_report(report)
     await attempt.leave(report)
 
@@ -83,40 +89,71 @@ class _Attempt:
         around: Surroundings,
         sinks: Sinks,
         stop: StopSignal,
+        *,
+        mask: Mask,
     ) -> None:
         self.spec, self.workspace, self.around, self.sinks, self.stop = spec, workspace, around, sinks, stop
+        self.mask = mask
         self.env: Mapping[str, str] = {}
         self.wrap: Wrap = list
 
     async def carry_out(self) -> AttemptReport:
+        tripwire = self.around.tripwire
+        if tripwire is None:
+            return await self._carry_out()
+        try:
+            return await under_tripwire(tripwire, self.around.pool, self.spec, self._carry_out)
+        except GitError as err:
+            message = f"the repository cannot be watched: {err.message}"
+            return AttemptReport(outcome=_failed("tripwire", message))
+
+    async def _carry_out(self) -> AttemptReport:
         around = self.around
         try:
             async with attempt_belongings(self.spec, around.environment, around.pool) as belongings:
-                self.env = belongings.env
-                self._confine(belongings.tmp_dir, belongings.prompt_file)
-                session = AttemptSession(
-                    spec=self.spec,
-                    workspace=self.workspace,
-                    env=self.env,
-                    prompt_file=belongings.prompt_file,
-                    log=belongings.log,
-                    around=around,
-                    sinks=self.sinks,
-                    wrap=self.wrap,
-                )
-                outcome = await self._prepare() or await self._turn(session)
-                _enter(self.sinks, Phase.FINISHING)
-                return await self._conclude(session, outcome)
+                folders = (self.workspace.path, belongings.tmp_dir)
+                with around.meter.gauge(self.spec.limits, folders) as self.gauge:
+                    return self._within_limits(await self._work(belongings))
         except (OSError, WorkspaceError) as err:
             return AttemptReport(outcome=_failed("system", f"the attempt could not go on: {err}"))
 
-    def _confine(self, tmp_dir: Path, prompt_file: Path) -> None:
+    async def _work(self, belongings: Belongings) -> AttemptReport:
+        self.env = belongings.env
+        self._confine(belongings)
+        session = AttemptSession(
+            spec=self.spec,
+            workspace=self.workspace,
+            belongings=belongings,
+            around=self.around,
+            sinks=replace(self.sinks, emit=counting(self.sinks.emit, self.gauge)),
+            wrap=self.wrap,
+            mask=self.mask,
+        )
+        try:
+            outcome = await self._prepare() or await self._turn(session)
+        finally:
+            session.release()
+        _enter(self.sinks, Phase.FINISHING)
+        return await self._conclude(session, outcome)
+
+    def _within_limits(self, report: AttemptReport) -> AttemptReport:
+        """Add what was measured; fail what went over a limit, whichever part of the attempt it was."""
+        report = replace(report, resources=self.gauge.resources())
+        if not self.gauge.over.done() or self.stop.asked:
+            return report
+        over = self.gauge.over.result()
+        message = f"stopped: {over.message}"
+        outcome = replace(report.outcome, status=over.status, error_kind=over.kind, error_message=message)
+        return replace(report, outcome=outcome)
+
+    def _confine(self, belongings: Belongings) -> None:
         """From here on every process of the attempt starts inside the sandbox, where there is one."""
         if self.around.sandbox is not None:
             place = Confinement(
                 workspace=self.workspace.path,
-                tmp_dir=tmp_dir,
-                prompt_file=prompt_file,
+                tmp_dir=belongings.tmp_dir,
+                prompt_file=belongings.prompt_file,
+                config_dir=self.spec.config_dir,
                 git=self.workspace.git_folders,
             )
             self.wrap = self.around.sandbox.confine(place, self.env)
@@ -139,6 +176,7 @@ class _Attempt:
             clock=self.around.clock,
             stop=self.stop,
             wrap=self.wrap,
+            gauge=self.gauge,
         )
         return await run_lines(
             lines,
@@ -153,12 +191,13 @@ class _Attempt:
         _enter(self.sinks, Phase.RUNNING)
         turn = asyncio.ensure_future(self._agent(session))
         limit = asyncio.ensure_future(self._watch(session.last_output))
+        over = self.gauge.over
         try:
-            ended = await first_of(turn, self.stop.wait(), asyncio.shield(limit))
+            ended = await first_of(turn, self.stop.wait(), asyncio.shield(limit), asyncio.shield(over))
             if ended:
                 outcome = await turn
             else:
-                outcome = await self._cut_short(turn, session)
+                outcome = await self._cut_short(turn, session, now=over.done())
             overdue = limit.result() if not ended and limit.done() else None
         finally:
             limit.cancel()
@@ -184,18 +223,20 @@ class _Attempt:
         except OrchestratorError as err:
             return _failed("agent_fault", _in_one_line(err))
         except Exception as err:  # noqa: BLE001 (the attempt boundary: one adapter's fault is one result)
-            (self.spec.directory / "fault.txt").write_text(traceback.format_exc())
+            (self.spec.directory / "fault.txt").write_text(self.mask.text(traceback.format_exc()))
             return _failed(
                 "internal_error",
                 f"the adapter `{self.spec.agent.name}` failed: {type(err).__name__}: {err}; "
                 f"the traceback is in {self.spec.directory / 'fault.txt'}",
             )
 
-    async def _cut_short(self, turn: asyncio.Future[Outcome], session: AttemptSession) -> Outcome:
+    async def _cut_short(
+        self, turn: asyncio.Future[Outcome], session: AttemptSession, *, now: bool
+    ) -> Outcome:
         """Stop the agent's processes, then give the adapter a moment to say what it knows."""
         session.close()
         processes = session.processes
-        await self.stop.end(processes)
+        await self.stop.end(processes, now=now)
         await first_of(turn, asyncio.sleep(ADAPTER_END_S))
         if turn.done():
             return turn.result()
@@ -246,7 +287,8 @@ class _Attempt:
         return f"{task.name}{ended}\n\nTask: {task.id}\nRun: {self.spec.run_id}\n"
 
     async def _verify(self, outcome: Outcome) -> tuple[VerifyResult | None, Outcome]:
-        if outcome.status is not Status.SUCCEEDED or not self.spec.verify:
+        denied = outcome.status is Status.REJECTED and outcome.error_kind == TurnEnd.DENIED
+        if not self.spec.verify or not (denied or outcome.status is Status.SUCCEEDED):
             return None, outcome
         _enter(self.sinks, Phase.VERIFYING)
         checks = await self._lines(self.spec.verify, "verify.log", self.spec.verify_timeout_s)
@@ -254,6 +296,9 @@ class _Attempt:
         verify = VerifyResult(passed=not failed and len(checks) == len(self.spec.verify), commands=checks)
         if self.stop.asked and not verify.passed:
             return verify, self._stopped(outcome)
+        if denied:
+            # Refused something, it found another way: the gate says whether the task is done.
+            return verify, _succeeded(outcome) if verify.passed else outcome
         if failed:
             message = _say("check", failed[0])
             outcome = replace(
@@ -283,6 +328,10 @@ class _Attempt:
         ):
             return f"keep: {self.spec.keep}"
         return None
+
+
+def _succeeded(outcome: Outcome) -> Outcome:
+    return replace(outcome, status=Status.SUCCEEDED, error_kind=None, error_message=None)
 
 
 def _in_one_line(err: OrchestratorError) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.attempt.stop import StopSignal, first_of
+from orchestrator.attempt.usage import Gauge
 from orchestrator.model.result import CheckResult
 from orchestrator.ports import Clock, Wrap
 from orchestrator.sessions.output import OutputLog
@@ -24,6 +25,7 @@ class Place:
     clock: Clock
     stop: StopSignal
     wrap: Wrap  #: puts a command line into the sandbox
+    gauge: Gauge  #: counts what the lines use
 
 
 async def run_lines(
@@ -56,12 +58,14 @@ async def _run_line(line: str, place: Place, log: OutputLog, limit_s: float) -> 
     """Return the exit status as a shell would say it; None when a limit or a stop ended it."""
     argv = place.wrap(["/bin/sh", "-c", line])
     process = await place.spawner.spawn(argv, cwd=place.cwd, env=place.env, log=log)
+    place.gauge.add(process.pid)
     await process.close_input()
     waiting = asyncio.ensure_future(process.wait())
-    if not await first_of(waiting, place.stop.wait(), asyncio.sleep(limit_s)):
-        await place.stop.end([process])
+    over = place.gauge.over
+    if not await first_of(waiting, place.stop.wait(), asyncio.sleep(limit_s), asyncio.shield(over)):
+        await place.stop.end([process], now=over.done())
         await waiting
-        log.write(f"\n[orchestrator: stopped after {limit_s:g} s or on request]\n".encode())
+        log.write(f"\n[orchestrator: stopped at a limit (time: {limit_s:g} s) or on request]\n".encode())
         return None
     ended = await waiting
     return ended.exit_code if ended.signal_number is None else 128 + ended.signal_number

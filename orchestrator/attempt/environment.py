@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptSpec, EnvironmentSource
 from orchestrator.git.worktrees import remove_tree
+from orchestrator.ports import Agent, ProgramAgent
 from orchestrator.sessions.output import OutputLog
 from orchestrator.workspaces.environment import make_private_tmp, worker_environment
 from orchestrator.workspaces.pool import in_pool
@@ -46,6 +47,7 @@ async def attempt_belongings(
 
 def _make(spec: AttemptSpec, source: EnvironmentSource) -> Belongings:
     spec.directory.mkdir(parents=True, exist_ok=True)
+    spec.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     prompt_file = spec.directory / "prompt.md"
     prompt_file.write_text(spec.task.prompt, encoding="utf-8", errors="surrogateescape")
     tmp_dir = make_private_tmp(source.run_tmp, spec.task.id, spec.attempt)
@@ -66,11 +68,16 @@ def _make(spec: AttemptSpec, source: EnvironmentSource) -> Belongings:
         ports=ports,
         terminal=spec.task.terminal or spec.agent.name != "command",
         git_author=source.git_author,
-        pass_env=source.pass_env,
+        pass_env=(*source.pass_env, *agent_variables(spec.agent)),
         run_env=spec.env,
         task_env=spec.task.env,
     )
     return Belongings(env=env, prompt_file=prompt_file, tmp_dir=tmp_dir, log=log, ports=ports)
+
+
+def agent_variables(agent: Agent) -> Sequence[str]:
+    """Names of the user's variables that the agent's program needs."""
+    return agent.variables if isinstance(agent, ProgramAgent) else ()
 
 
 def _give_back(belongings: Belongings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from orchestrator.attempt.environment import agent_variables
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks
 from orchestrator.model.event import EventKind
 from orchestrator.model.request import Decision, PermissionRequest
@@ -21,7 +22,7 @@ def attempt_mask(spec: AttemptSpec, source: EnvironmentSource) -> Mask:
     values = [
         value
         for environment in (source.user, spec.env, spec.task.env)
-        for value in secret_values(environment, source.pass_env)
+        for value in secret_values(environment, (*source.pass_env, *agent_variables(spec.agent)))
     ]
     return Mask(values)
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.attempt.environment import Belongings
 from orchestrator.attempt.spec import AttemptSpec, Sinks, Surroundings
 from orchestrator.attempt.stop import first_of
+from orchestrator.attempt.transcript import Transcript
 from orchestrator.errors import SpawnError
 from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.request import Decision, Level, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts
 from orchestrator.model.task import Task
+from orchestrator.model.transcript import Role
 from orchestrator.ports import OnOutput, Process, Workspace, Wrap
+from orchestrator.secrets import Mask
 from orchestrator.sessions.output import OutputLog
 
 
@@ -27,16 +32,18 @@ class AttemptSession:
         *,
         spec: AttemptSpec,
         workspace: Workspace,
-        env: Mapping[str, str],
-        prompt_file: Path,
-        log: OutputLog,
+        belongings: Belongings,
         around: Surroundings,
         sinks: Sinks,
         wrap: Wrap,
+        mask: Mask,
     ) -> None:
-        self._spec, self._workspace, self._env = spec, workspace, env
-        self._prompt_file, self._log, self._around, self._sinks = prompt_file, log, around, sinks
-        self._wrap = wrap
+        self._spec, self._workspace, self._belongings = spec, workspace, belongings
+        self._around, self._sinks, self._wrap = around, sinks, wrap
+        self._transcript = Transcript(
+            spec.transcript_path, limit=spec.log_limit, clock=around.clock, mask=mask
+        )
+        self._errors: OutputLog | None = None
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._waiting = 0  # questions that a person has not answered yet
         self._answered_at: float | None = None
@@ -56,12 +63,22 @@ class AttemptSession:
     @property
     def prompt_file(self) -> Path:
         """A file that holds the prompt, outside the workspace."""
-        return self._prompt_file
+        return self._belongings.prompt_file
 
     @property
     def env(self) -> Mapping[str, str]:
         """The whole environment of the agent's processes."""
-        return self._env
+        return self._belongings.env
+
+    @property
+    def config_dir(self) -> Path:
+        """The worker's own folder for its agent's settings and sessions."""
+        return self._spec.config_dir
+
+    @property
+    def resume_id(self) -> str | None:
+        """The agent's own session to go on with."""
+        return self._spec.resume_id
 
     @property
     def permissions(self) -> PermissionCounts:
@@ -76,6 +93,12 @@ class AttemptSession:
         """Let nothing start any more; what is just starting is ended at once."""
         self._closed.set()
 
+    def release(self) -> None:
+        """Close the session's own files, once its processes are gone."""
+        self._transcript.close()
+        if self._errors:
+            self._errors.close()
+
     def last_output(self) -> float | None:
         """The monotonic instant of the newest byte from any of its processes; waiting for us is not idle."""
         if self._waiting:
@@ -86,6 +109,10 @@ class AttemptSession:
     def emit(self, kind: EventKind, **data: Any) -> None:
         """Record something that the agent did or said."""
         self._sinks.emit(kind, data)
+
+    def transcribe(self, role: Role, text: str, **data: Any) -> None:
+        """Add an entry to the attempt's transcript."""
+        self._transcript.add(role, text, data)
 
     async def decide(self, request: PermissionRequest) -> Decision:
         """Judge by the policy, or ask a person; the answer is durable before the agent hears it."""
@@ -102,6 +129,14 @@ class AttemptSession:
         if decision.verdict is Verdict.ASK:
             decision = await self._ask(request, decision)
             self._verdicts[decision.verdict] += 1
+        self.transcribe(
+            Role.PERMISSION,
+            request.command or request.path or json.dumps(dict(request.arguments), default=str),
+            tool=request.tool.value,
+            verdict=decision.verdict.value,
+            rule=decision.rule,
+            reason=decision.reason,
+        )
         answer = {"request_id": request.id, **asdict(decision)}
         await self._sinks.record(EventKind.PERMISSION_DECIDED, answer)
         return decision
@@ -160,6 +195,8 @@ class AttemptSession:
         argv: Sequence[str],
         *,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
+        errors_apart: bool = False,
         on_output: OnOutput | None = None,
     ) -> Process:
         """Start a process in the workspace; its output goes to the attempt's log."""
@@ -168,9 +205,10 @@ class AttemptSession:
         process = await self._around.spawner.spawn(
             self._wrap(argv),
             cwd=self.workspace,
-            env=self._env,
+            env={**self.env, **(env or {})},
             terminal=terminal,
-            log=self._log,
+            log=self._belongings.log,
+            stderr_log=self._error_log() if errors_apart else None,
             on_output=on_output,
             exit_file=self._spec.directory / f"exit-{len(self.processes) + 1}.json",
         )
@@ -178,6 +216,11 @@ class AttemptSession:
         self.emit(EventKind.PROCESS_STARTED, pid=process.pid, argv=list(argv), terminal=terminal)
         await self._end_if_closed(process)
         return process
+
+    def _error_log(self) -> OutputLog:
+        if self._errors is None:
+            self._errors = OutputLog(self._spec.errors_path, self._spec.log_limit)
+        return self._errors
 
     async def _end_if_closed(self, process: Process) -> None:
         """The attempt may have been stopped while the process was starting."""

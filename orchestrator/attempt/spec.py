@@ -7,12 +7,15 @@ from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.attempt.limits import Limits
+from orchestrator.attempt.usage import Meter
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts, VerifyResult
 from orchestrator.model.task import Task
 from orchestrator.ports import Agent, Ask, Clock, DurableSink, EventSink, Policy, Sandbox, Workspaces
 from orchestrator.sessions.spawner import Spawner
+from orchestrator.workspaces.tripwire import Tripwire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class AttemptSpec:
     attempt: int
     agent: Agent
     directory: Path  #: where its logs go
+    config_dir: Path  #: the agent's own settings and sessions, kept from attempt to attempt
+    resume_id: str | None = None  #: the agent's own session to go on with
     needs: tuple[str, ...] = ()  #: commits that its workspace builds on
     setup: tuple[str, ...] = ()
     setup_timeout_s: float = 600.0
@@ -31,12 +36,23 @@ class AttemptSpec:
     verify_timeout_s: float = 600.0
     keep: str = "never"
     log_limit: int = 64 * 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)  #: set for every worker of the run
 
     @property
     def log_path(self) -> Path:
         """The agent's own output."""
         return self.directory / "output.log"
+
+    @property
+    def errors_path(self) -> Path:
+        """What the agent wrote on stderr, where its stdout speaks a protocol."""
+        return self.directory / "errors.log"
+
+    @property
+    def transcript_path(self) -> Path:
+        """What was said and done, for people; there is none before its first entry."""
+        return self.directory / "transcript.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +65,7 @@ class AttemptReport:
     files_changed: tuple[str, ...] = ()
     verify: VerifyResult | None = None
     permissions: PermissionCounts = field(default_factory=PermissionCounts)
+    resources: Mapping[str, float | int] | None = None  #: cpu_s, peak_rss_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +89,8 @@ class Surroundings:
     spawner: Spawner
     pool: Pool
     environment: EnvironmentSource
+    meter: Meter
+    tripwire: Tripwire | None = None  #: over the user's repository, where there is one
     sandbox: Sandbox | None = None
 
 

@@ -33,11 +33,12 @@ class StopSignal:
         """Return once a stop is asked for."""
         await self._asked.wait()
 
-    async def end(self, processes: Sequence[Process]) -> list[ProcessExit]:
-        """Stop these process trees, at once as soon as the stop becomes urgent."""
+    async def end(self, processes: Sequence[Process], *, now: bool = False) -> list[ProcessExit]:
+        """Stop these process trees, at once with `now` and as soon as the stop becomes urgent."""
         if not processes:
             return []
-        stops = [asyncio.ensure_future(process.stop(now=self._urgent.is_set())) for process in processes]
+        now = now or self._urgent.is_set()
+        stops = [asyncio.ensure_future(process.stop(now=now)) for process in processes]
         if not await first_of(asyncio.gather(*stops, return_exceptions=True), self._urgent.wait()):
             await asyncio.gather(*(process.stop(now=True) for process in processes))
         return [await stop for stop in stops]

@@ -15,6 +15,7 @@ from orchestrator.ports import Sandbox, Workspaces
 from orchestrator.sandbox.opening import open_sandbox
 from orchestrator.workspaces.clone import CloneWorkspaces
 from orchestrator.workspaces.none import NoWorkspaces
+from orchestrator.workspaces.tripwire import Tripwire
 from orchestrator.workspaces.worktree import WorktreeWorkspaces
 
 
@@ -44,6 +45,15 @@ async def opened_sandbox(plan: RunPlan, run_tmp: Path) -> AsyncIterator[Sandbox 
         return
     async with open_sandbox(plan.sandbox, os.environ, state_home=config.home(), run_tmp=run_tmp) as sandbox:
         yield sandbox
+
+
+def make_tripwire(plan: RunPlan) -> Tripwire | None:
+    """Return what watches the user's repository; None where agents are meant to work in it."""
+    watched = plan.config.tripwire
+    if plan.repository is None or plan.isolation == "none" or watched == "off":
+        return None
+    ours = config.workspaces_dir().resolve()
+    return Tripwire(plan.repository, checkout=watched == "all", ours=ours)
 
 
 def git_author(plan: RunPlan) -> str | None:

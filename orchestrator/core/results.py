@@ -26,6 +26,7 @@ class Worker:
     ended: float | None = None  #: end of the newest attempt
     ended_at: datetime | None = None
     log_path: Path | None = None
+    transcript_path: Path | None = None
     report: AttemptReport | None = None  #: of the newest attempt
     permissions: PermissionCounts = field(default_factory=PermissionCounts)  #: of all attempts
 
@@ -60,9 +61,14 @@ def final_result(worker: Worker, end: EndWorker, *, run_started: float, now: flo
         started_at=worker.started_at,
         finished_at=worker.ended_at,
         log_path=str(worker.log_path) if worker.log_path else None,
+        transcript_path=_if_there(worker.transcript_path),
         permissions=worker.permissions,
     )
     return _with_report(result, worker.report, end) if worker.report else result
+
+
+def _if_there(path: Path | None) -> str | None:
+    return str(path) if path and path.exists() else None
 
 
 def _with_report(result: TaskResult, report: AttemptReport, end: EndWorker) -> TaskResult:
@@ -76,6 +82,7 @@ def _with_report(result: TaskResult, report: AttemptReport, end: EndWorker) -> T
         signal=outcome.exit.signal if outcome.exit else None,
         session_id=outcome.session_id,
         usage=outcome.usage,
+        retry_at=outcome.retry_at,
         branch=report.branch,
         commit=report.commit,
         files_changed=report.files_changed,

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from orchestrator import __version__
+from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.clock import SystemClock
 from orchestrator.core import scheduler
 from orchestrator.core.approvals import Approvals, Asker, read_answer
-from orchestrator.core.isolation import git_author, make_workspaces, opened_sandbox
+from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import Worker, final_result, take_report
 from orchestrator.executors.local import local_executor
@@ -108,6 +109,7 @@ class Run:
                 git_author=git_author(self.plan),
                 base_commit=self.plan.base_commit,
                 sandbox=sandbox,
+                tripwire=make_tripwire(self.plan),
             )
             self._execute = await stack.enter_async_context(executor)
             stack.push_async_callback(self._end_background)
@@ -225,7 +227,7 @@ class Run:
             worker.started, worker.started_at = began, began_at
         worker.attempts = number
         spec = self._spec(worker, number)
-        worker.log_path = spec.log_path
+        worker.log_path, worker.transcript_path = spec.log_path, spec.transcript_path
         wait = round(began - self._began, 6)
         self._emit(
             EventKind.ATTEMPT_STARTED, {"queue_wait": wait, "log_path": str(spec.log_path)}, worker_id, number
@@ -250,6 +252,7 @@ class Run:
             attempt=number,
             agent=self.plan.agents[task.id],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
+            config_dir=self.directory / "agents" / task.id,
             needs=(*self.plan.built_on.get(task.id, ()), *commits),
             setup=config.setup,
             setup_timeout_s=config.setup_timeout,
@@ -257,6 +260,7 @@ class Run:
             verify_timeout_s=config.verify_timeout,
             keep=config.keep,
             log_limit=config.log_limit,
+            limits=Limits(memory=config.max_memory, processes=config.max_processes, disk=config.max_disk),
             env=config.env,
         )
 
@@ -384,4 +388,5 @@ def _attempt_data(report: AttemptReport, duration: float) -> dict[str, Any]:
         "exit_code": outcome.exit.exit_code if outcome.exit else None,
         "signal": outcome.exit.signal if outcome.exit else None,
         "duration": round(duration, 6),
+        "resources": dict(report.resources) if report.resources else None,
     }

@@ -12,8 +12,10 @@ from pathlib import Path
 from orchestrator.attempt.attempt import run_attempt
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, EnvironmentSource, Sinks, Surroundings
 from orchestrator.attempt.stop import StopSignal
+from orchestrator.attempt.usage import Meter
 from orchestrator.ports import Clock, Policy, Sandbox, Workspaces
 from orchestrator.sessions.spawner import Spawner
+from orchestrator.workspaces.tripwire import Tripwire
 
 #: Carries one attempt out, wherever that is; see `attempt.run_attempt`.
 Execute = Callable[[AttemptSpec, Sinks, StopSignal, Callable[[AttemptReport], None]], Awaitable[None]]
@@ -31,9 +33,11 @@ async def local_executor(
     git_author: str | None,
     base_commit: str | None,
     sandbox: Sandbox | None = None,
+    tripwire: Tripwire | None = None,
 ) -> AsyncIterator[Execute]:
     """Hold what all attempts on this machine share; at the end every process of theirs is gone."""
     spawner = await Spawner.start()
+    meter = Meter(pool)
     try:
         around = Surroundings(
             workspaces=workspaces,
@@ -42,6 +46,8 @@ async def local_executor(
             spawner=spawner,
             pool=pool,
             sandbox=sandbox,
+            meter=meter,
+            tripwire=tripwire,
             environment=EnvironmentSource(
                 user=dict(os.environ),
                 pass_env=pass_env,
@@ -52,4 +58,5 @@ async def local_executor(
         )
         yield partial(run_attempt, around)
     finally:
+        await meter.aclose()
         await spawner.aclose()

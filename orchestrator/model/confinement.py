@@ -23,4 +23,5 @@ class Confinement:
     workspace: Path
     tmp_dir: Path  #: removed after the attempt
     prompt_file: Path
+    config_dir: Path | None = None  #: the agent's own settings and sessions, kept for the next attempt
     git: GitFolders | None = None

@@ -16,9 +16,10 @@ permission.decided    request_id, verdict, level, rule, reason, by, question. Wi
 answer.refused        request (its number in the requests table), question, reason, by
 agent.session         session_id
 agent.message         text
-agent.usage           input_tokens, output_tokens, cost_usd
+agent.usage           input_tokens, output_tokens, cost_usd, turns
 workspace.kept        path, reason
-attempt.finished      status, error_kind, error_message, exit_code, signal, duration
+attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
+                      resources (cpu_s, peak_rss_bytes; null when it was over before they were measured)
 worker.retrying       delay_s, error_kind
 worker.finished       result (TaskResult.to_json), done, total
 """

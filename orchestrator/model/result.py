@@ -55,6 +55,7 @@ class Usage:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    turns: int | None = None  #: requests to the model, as the agent counts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ class TaskResult:
     permissions: PermissionCounts = field(default_factory=PermissionCounts)
     usage: Usage = field(default_factory=Usage)
     log_path: str | None = None
+    transcript_path: str | None = None
+    retry_at: datetime | None = None  #: when the limit that ended it is over, as far as the agent was told
 
     @property
     def success(self) -> bool:
@@ -100,7 +103,7 @@ class TaskResult:
         """Read back what `to_json` wrote."""
         values = {f.name: document[f.name] for f in fields(cls) if f.name in document}
         values["status"] = Status(values["status"])
-        for stamp in ("started_at", "finished_at"):
+        for stamp in ("started_at", "finished_at", "retry_at"):
             if values.get(stamp):
                 values[stamp] = datetime.fromisoformat(values[stamp])
         values["files_changed"] = tuple(values.get("files_changed", ()))

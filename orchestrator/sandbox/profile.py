@@ -82,6 +82,7 @@ def build_profile(
         Mount(private_home, Access.EMPTY),
         Mount(place.workspace, Access.WRITE),
         *(_own_checkout(place.git) if place.git and place.git.branch is None else ()),
+        *((Mount(place.config_dir, Access.WRITE),) if place.config_dir else ()),
         Mount(place.prompt_file, Access.READ),
         *extra,
     ]
