@@ -18,7 +18,9 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 
 from orchestrator.errors import InputError
@@ -37,6 +39,14 @@ _HALT = re.compile(r"never|(?:soon|now),fail=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%
 _AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+#: Names that mean the same to everybody; nobody can define another agent by them.
+BUILT_IN_AGENTS = frozenset(
+    {
+        *("command", "demo", "claude", "codex", "gemini", "opencode", "qwen", "claude-acp", "codex-acp"),
+        *("claude-terminal", "codex-terminal", "gemini-terminal", "aider", "mini-swe-agent"),
+    }
+)
 
 
 def parse_duration(value: object) -> float:
@@ -108,6 +118,14 @@ def _variable(value: str) -> str:
     return value
 
 
+def _agent_name(value: str) -> str:
+    if not _AGENT_NAME.fullmatch(value):
+        raise ValueError("expected a name of 1 to 64 of a-z 0-9 . _ -, not starting with . _ -")
+    if value in BUILT_IN_AGENTS:
+        raise ValueError("the name of a built-in agent; give yours another one")
+    return value
+
+
 _DURATION_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}
@@ -120,6 +138,66 @@ FilledText = Annotated[str, AfterValidator(_filled)]
 CommandLine = FilledText
 #: A name that an environment can hold.
 VariableName = Annotated[str, AfterValidator(_variable)]
+#: A name that tasks can call an agent by.
+AgentName = Annotated[str, AfterValidator(_agent_name)]
+
+#: How each channel can hand a prompt over; the first is what it does unless told.
+PROMPT_WAYS = {
+    "command": ("stdin", "argument", "file", "typed"),
+    "acp": (),
+    "terminal": ("typed", "argument"),
+}
+
+
+class AgentKeys(BaseModel):
+    """An agent that the user defines: a program, and how to drive it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    command: Annotated[tuple[FilledText, ...], Field(strict=False)]
+    channel: Literal["command", "acp", "terminal"] = "command"
+    env: Mapping[VariableName, Text] = {}
+    pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment
+    model: tuple[FilledText, ...] = Field(default=(), strict=False)  #: arguments that name the model
+    prompt: Literal["argument", "stdin", "file", "typed"] | None = None  #: None: as fits the channel
+    signatures: FilledText | None = None  #: a file that describes its screens
+    install: FilledText | None = None  #: what a person has to do to get it
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _check_command(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError('expected a list of words, such as ["tool", "--flag"]')  # noqa: TRY004 (pydantic)
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError("expected a program to run, not an empty list")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and not any("{model}" in word for word in value):
+            raise ValueError('expected arguments with {model} in them, such as ["--model", "{model}"]')
+        return value
+
+    @field_validator("prompt")
+    @classmethod
+    def _check_prompt(cls, value: str | None, info: ValidationInfo) -> str | None:
+        ways = PROMPT_WAYS.get(info.data.get("channel", ""), (value,))
+        if value is not None and value not in ways:
+            channel = info.data["channel"]
+            raise ValueError(
+                f"expected {' or '.join(map(str, ways))} for channel `{channel}`"
+                if ways
+                else f"expected nothing: channel `{channel}` has its own way to hand a prompt over"
+            )
+        return value
+
+    @field_validator("signatures")
+    @classmethod
+    def _check_signatures(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("channel", "terminal") != "terminal":
+            raise ValueError("expected nothing: only channel `terminal` reads screens")
+        return value
 
 
 class OrchestratorConfig(BaseModel):
@@ -137,6 +215,7 @@ class OrchestratorConfig(BaseModel):
     repo: Annotated[Path, Field(strict=False)] = Path()
     base: FilledText = "HEAD"
     agent: FilledText | None = None  #: None: `command` for a task with a command, else `claude`
+    agents: Mapping[AgentName, AgentKeys] = {}  #: the user's own, by name
     model: FilledText | None = None
     max_workers: Annotated[int, Field(ge=1)] | None = None  #: None: from cores and memory
     timeout: Duration | None = 1800.0  #: the whole run; None: no limit
@@ -209,8 +288,13 @@ _WORDS = {
 
 def faults_of(err: ValidationError, model: type[BaseModel]) -> list[Fault]:
     """Put pydantic's faults into our words, with the right key suggested for one that is mistyped."""
-    keys = [field.alias or name for name, field in model.model_fields.items()]
-    return [_fault(details, keys) for details in err.errors(include_url=False)]
+    return [_fault(details, _keys_at(model, details["loc"])) for details in err.errors(include_url=False)]
+
+
+def _keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
+    """Name the keys of `model`, or of an agent's definition within it."""
+    within = AgentKeys if len(where) > 2 and where[0] == "agents" else model
+    return [field.alias or name for name, field in within.model_fields.items()]
 
 
 def _fault(details: ErrorDetails, keys: Sequence[str]) -> Fault:
@@ -253,6 +337,13 @@ def home() -> Path:
     state = os.environ.get("XDG_STATE_HOME")
     # Its specification says to ignore a relative path.
     base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return base / "orchestrator"
+
+
+def settings_dir() -> Path:
+    """Where the user's own settings for all repositories live: the XDG configuration folder."""
+    chosen = os.environ.get("XDG_CONFIG_HOME")
+    base = Path(chosen) if chosen and Path(chosen).is_absolute() else Path.home() / ".config"
     return base / "orchestrator"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from orchestrator.model.outcome import Outcome, ProcessExit
@@ -32,33 +33,43 @@ class CommandAgent:
         """Say why this task's command cannot be run."""
         if not task.command:
             return 'agent `command` needs a command, such as command: ["python", "tool.py"]'
-        for argument in _arguments(task, prompt_file=""):
-            if "\0" in argument:
-                return "a zero byte cannot be passed in an argument: use {prompt_file} instead of {prompt}"
-            if len(os.fsencode(argument)) >= _ARGUMENT_LIMIT:
-                return (
-                    "the prompt is too long for an argument (128 KiB): use {prompt_file} instead of {prompt}"
-                )
-        return None
+        return argument_fault(task.command, task.prompt)
 
     async def run(self, session: Session) -> Outcome:
         """Run the command to its end."""
-        task = session.task
-        argv = _arguments(task, prompt_file=str(session.prompt_file))
-        process = await session.spawn(argv, terminal=task.terminal)
-        if any(map(_PLACEHOLDER.search, task.command)):
-            await process.close_input()
-        elif task.terminal:
-            await _type(process, task.prompt)
-        else:
-            await process.write(task.prompt.encode())
-            await process.close_input()
-        return _outcome(argv[0], await process.wait(), process.tail())
+        return await run_command(session, session.task.command, terminal=session.task.terminal)
 
 
-def _arguments(task: Task, *, prompt_file: str) -> list[str]:
-    values = {"prompt": task.prompt, "prompt_file": prompt_file}
-    return [_PLACEHOLDER.sub(lambda found: values[found[1]], argument) for argument in task.command]
+def argument_fault(command: Sequence[str], prompt: str) -> str | None:
+    """Say why `prompt` cannot be passed in the arguments of `command`; None when it can, or is not."""
+    for argument in _arguments(command, prompt, prompt_file=""):
+        if "\0" in argument:
+            return "a zero byte cannot be passed in an argument: use {prompt_file} instead of {prompt}"
+        if len(os.fsencode(argument)) >= _ARGUMENT_LIMIT:
+            return "the prompt is too long for an argument (128 KiB): use {prompt_file} instead of {prompt}"
+    return None
+
+
+async def run_command(
+    session: Session, command: Sequence[str], *, terminal: bool, env: Mapping[str, str] | None = None
+) -> Outcome:
+    """Run `command` to its end; a prompt that is not in its arguments is typed, or is its standard input."""
+    prompt = session.task.prompt
+    argv = _arguments(command, prompt, prompt_file=str(session.prompt_file))
+    process = await session.spawn(argv, terminal=terminal, env=env)
+    if any(map(_PLACEHOLDER.search, command)):
+        await process.close_input()
+    elif terminal:
+        await _type(process, prompt)
+    else:
+        await process.write(prompt.encode())
+        await process.close_input()
+    return _outcome(argv[0], await process.wait(), process.tail())
+
+
+def _arguments(command: Sequence[str], prompt: str, *, prompt_file: str) -> list[str]:
+    values = {"prompt": prompt, "prompt_file": prompt_file}
+    return [_PLACEHOLDER.sub(lambda found: values[found[1]], argument) for argument in command]
 
 
 async def _type(process: Process, prompt: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from orchestrator.agents.defined import make_agent
+from orchestrator.config import AgentKeys
 from orchestrator.errors import InputError
 from orchestrator.ports import Agent
 
@@ -19,21 +21,25 @@ _BUILT_IN = {
 }
 
 
-def agent_names() -> tuple[str, ...]:
-    """Return the names of all agents, sorted."""
-    return tuple(sorted({*_BUILT_IN, *_brought()}))
+def agent_names(defined: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names of all agents, those that the user `defined` included, sorted."""
+    return tuple(sorted({*_BUILT_IN, *_brought(), *defined}))
 
 
-def get_agent(name: str) -> Agent:
+def get_agent(name: str, defined: Mapping[str, AgentKeys] | None = None) -> Agent:
     """Return the agent of that name. Raises InputError, with the choices, when there is none."""
+    theirs = defined or {}
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         agent: Agent = getattr(import_module(module), attribute)()
         return agent
+    if name in theirs:
+        return make_agent(name, theirs[name])
     brought = _brought().get(name)
     if brought is None:
+        names = agent_names(theirs)
         raise InputError(
-            f"there is no agent `{name}`; choose one of: {', '.join(agent_names())}", hint=_near(name)
+            f"there is no agent `{name}`; choose one of: {', '.join(names)}", hint=_near(name, names)
         )
     return _load(brought)
 
@@ -42,8 +48,8 @@ def _brought() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def _near(name: str) -> str | None:
-    close = get_close_matches(name.lower(), agent_names(), n=1)
+def _near(name: str, names: Iterable[str]) -> str | None:
+    close = get_close_matches(name.lower(), list(names), n=1)
     return f"did you mean `{close[0]}`?" if close else None
 
 

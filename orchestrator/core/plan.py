@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.agents.defined import defined_agents
 from orchestrator.agents.registry import get_agent
 from orchestrator.config import OrchestratorConfig, workspaces_dir
 from orchestrator.core.trust import require_trust
@@ -121,11 +122,12 @@ def _warnings(tasks: Sequence[Task], repository: Repository | None) -> tuple[str
 
 def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agent]:
     agents: dict[str, Agent] = {}
+    defined = defined_agents(config)
     faults: list[str] = []
     for task in tasks:
         name = task.agent or ("command" if task.command else config.agent or "claude")
         try:
-            agents[task.id] = get_agent(name)
+            agents[task.id] = get_agent(name, defined)
         except InputError as err:
             chosen = task.agent or config.agent
             default = "" if chosen else "`agent` chooses another, such as `demo`, which needs no key"

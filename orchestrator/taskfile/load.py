@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.config import Fault, OrchestratorConfig, faults_of, suggestion
+from orchestrator.config import AgentKeys, Fault, OrchestratorConfig, faults_of, suggestion
 from orchestrator.errors import InputError
 from orchestrator.model.task import Task
 from orchestrator.taskfile.checks import find_faults
@@ -58,6 +58,19 @@ def load_task_file(path: Path) -> Plan:
     if faults:
         raise document.error(faults)
     return Plan(config=config, tasks=tuple(tasks.values()), source=str(path))
+
+
+def load_agents(path: Path) -> dict[str, AgentKeys]:
+    """Read a user's file of agents: a mapping with `agents:`, as in a task file. Raises TaskFileError."""
+    document = read_document(read_text(path), str(path))
+    root = document.root
+    if not isinstance(root, YamlMap) or "agents" not in root:
+        raise document.error([Fault((), "expected a mapping with `agents:`")])
+    faults = [Fault((key,), "unknown key; expected `agents`", at_key=True) for key in root if key != "agents"]
+    config, more = _config(document, YamlMap(agents=root["agents"]), path.parent)
+    if faults or more:
+        raise document.error([*faults, *more])
+    return dict(config.agents)
 
 
 def _task_at(
@@ -161,4 +174,12 @@ def _config(document: Document, root: YamlMap, folder: Path) -> tuple[Orchestrat
         paths["repo"] = folder / config.repo
     if config.policy is not None:
         paths["policy"] = str(folder / config.policy)
+    if config.agents:
+        paths["agents"] = {name: _placed(keys, folder) for name, keys in config.agents.items()}
     return config.model_copy(update=paths), []
+
+
+def _placed(keys: AgentKeys, folder: Path) -> AgentKeys:
+    if keys.signatures is None:
+        return keys
+    return keys.model_copy(update={"signatures": str(folder / keys.signatures)})

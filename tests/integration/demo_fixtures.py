@@ -144,9 +144,14 @@ class SmallSession:
         return Decision(verdict=verdict, level=Level.SAFE, rule="test", reason="the test says so")
 
     async def spawn(
-        self, argv: Sequence[str], *, terminal: bool = False, on_output: OnOutput | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        terminal: bool = False,
+        env: Mapping[str, str] | None = None,
+        on_output: OnOutput | None = None,
     ) -> SmallProcess:
-        self.process = SmallProcess(argv, self.workspace, self.env, terminal=terminal)
+        self.process = SmallProcess(argv, self.workspace, {**self.env, **(env or {})}, terminal=terminal)
         self.process.listen(on_output)
         return self.process
 
