@@ -17,8 +17,6 @@ from typing import Any
 from orchestrator.errors import InputError
 from orchestrator.sandbox.selftest import Probe, SelfTest, run_selftest
 
-#: Whether `auto` uses the sandbox where its self-test passes. Until it does, `on` must be asked for.
-AUTO_CONFINES = False
 _PROGRAM = "bwrap"
 _ENV = Path("/usr/bin/env")
 #: Settings and facts of the kernel that decide whether namespaces may be made.
@@ -41,8 +39,8 @@ class Choice:
 
 def choose_sandbox(setting: str, *, state_home: Path) -> Choice:
     """Settle `auto`, `on` or `off`. Raises InputError when `on` cannot be kept."""
-    if setting == "off" or (setting == "auto" and not AUTO_CONFINES):
-        return Choice(bwrap=None, reason=f"sandbox: {setting}")
+    if setting == "off":
+        return Choice(bwrap=None, reason="sandbox: off")
     bwrap, lack = find_bubblewrap()
     if bwrap is not None:
         lack = tested(bwrap, state_home).fault or ""

@@ -38,12 +38,11 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def plan(person: Person, /, *, settings: str = "", **lines: str) -> str:
-    """Write a task file outside the repository; each task is a line for the shell."""
+    """Write a task file outside the repository; each task is a line for the shell, free to write anywhere."""
     tasks = [{"id": task_id, "prompt": "x", "command": ["sh", "-c", line]} for task_id, line in lines.items()]
     path = person.folder.parent / "tasks.yaml"
-    path.write_text(
-        f"version: 1\nrepo: {person.folder}\nagent: command\n{settings}\ntasks: {json.dumps(tasks)}\n"
-    )
+    head = f"version: 1\nrepo: {person.folder}\nagent: command\nsandbox: off\n{settings}\n"
+    path.write_text(f"{head}tasks: {json.dumps(tasks)}\n")
     return str(path)
 
 

@@ -47,7 +47,7 @@ def make_asking_run(
     questions = Questions()
     rules = repo.parent / "policy.yaml"
     rules.write_text(ASK_FOR_SHELL)
-    plan = prepare(OrchestratorConfig(repo=repo, policy=str(rules), **settings), tasks)
+    plan = prepare(OrchestratorConfig(repo=repo, policy=str(rules), **{"sandbox": "off", **settings}), tasks)
     if judge:
         plan = replace(plan, policy=JudgedBy(judge))
     return Run(plan, on_event=questions.take), questions

@@ -82,10 +82,9 @@ def test_without_the_sandbox_the_same_harm_is_done(tmp_path: Path) -> None:
     assert "HARMED" in _log(result)
 
 
-def test_the_boundary_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.sandbox.choose.AUTO_CONFINES", True)
+def test_the_boundary_is_said(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo")
-    assert "sandboxed" in make_run(repo, [task("a", shell("true"))]).plan.boundary
+    assert "sandboxed" in make_run(repo, [task("a", shell("true"))], sandbox="auto").plan.boundary
     assert "no sandbox" in make_run(repo, [task("a", shell("true"))], sandbox="off").plan.boundary
 
 
@@ -95,12 +94,11 @@ def test_on_cannot_be_kept_without_bubblewrap(tmp_path: Path, monkeypatch: pytes
     only_git.mkdir()
     (only_git / "git").symlink_to(str(shutil.which("git")))
     monkeypatch.setenv("PATH", str(only_git))
-    monkeypatch.setattr("orchestrator.sandbox.choose.AUTO_CONFINES", True)
     with pytest.raises(InputError, match="`on` cannot be kept here: bubblewrap is not installed"):
         make_run(repo, [task("a", ["/bin/true"])], sandbox="on")
     with pytest.raises(InputError, match="only a sandbox can limit it"):
-        make_run(repo, [task("a", ["/bin/true"])], network="none")
-    plan = make_run(repo, [task("a", ["/bin/true"])]).plan
+        make_run(repo, [task("a", ["/bin/true"])], network="none", sandbox="auto")
+    plan = make_run(repo, [task("a", ["/bin/true"])], sandbox="auto").plan
     assert plan.sandbox is None and "no sandbox" in plan.boundary and "not installed" in plan.boundary
 
 

@@ -141,7 +141,6 @@ def test_a_program_that_confines_nothing_is_found_out(
     outcome = run_selftest(fake)
     assert not outcome.passed
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(choose, "AUTO_CONFINES", True)
     choice = choose.choose_sandbox("auto", state_home=tmp_path / "state")
     assert choice.bwrap is None and choice.reason
     assert not (tmp_path / "state").exists()

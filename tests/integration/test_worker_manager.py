@@ -35,7 +35,9 @@ def stream() -> io.StringIO:
 
 @pytest.fixture
 def manager(repo: Path, stream: io.StringIO) -> WorkerManager:
-    return WorkerManager(OrchestratorConfig(repo=repo), StructuredLogger("test", stream=stream))
+    return WorkerManager(
+        OrchestratorConfig(repo=repo, sandbox="off"), StructuredLogger("test", stream=stream)
+    )
 
 
 def job(line: str, **settings: object) -> dict[str, object]:
@@ -43,7 +45,7 @@ def job(line: str, **settings: object) -> dict[str, object]:
 
 
 def test_the_seeds_usage_example(repo: Path) -> None:
-    config = OrchestratorConfig(repo=repo, agent="command")
+    config = OrchestratorConfig(repo=repo, agent="command", sandbox="off")
     logger = StructuredLogger("run", stream=io.StringIO())
     task = {"name": "greet", "prompt": "say hello", "command": ["echo", "hello"]}
     before = dict(task)
@@ -190,7 +192,7 @@ def test_work_on_top_of_an_earlier_wait(manager: WorkerManager, repo: Path) -> N
 def test_results_are_told_and_logged_as_they_come(repo: Path, stream: io.StringIO) -> None:
     told: list[str] = []
     manager = WorkerManager(
-        OrchestratorConfig(repo=repo),
+        OrchestratorConfig(repo=repo, sandbox="off"),
         StructuredLogger("test", stream=stream),
         on_result=lambda result: told.append(result.worker_id),
     )
@@ -207,7 +209,7 @@ def test_results_are_told_and_logged_as_they_come(repo: Path, stream: io.StringI
 SCRIPT = """
 import sys
 from orchestrator import OrchestratorConfig, StructuredLogger, WorkerManager
-manager = WorkerManager(OrchestratorConfig(repo=sys.argv[1]), StructuredLogger("s"))
+manager = WorkerManager(OrchestratorConfig(repo=sys.argv[1], sandbox="off"), StructuredLogger("s"))
 manager.spawn_worker("a", {"name": "a", "prompt": "p",
     "command": ["/bin/sh", "-c", "trap '' INT TERM; touch " + sys.argv[2] + "; sleep 1000 & wait; wait"]})
 try:
