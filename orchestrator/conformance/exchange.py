@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from typing import Any
 
 from orchestrator.conformance.script import Step, Stop, marks
 from orchestrator.conformance.tools import Call, calls_of
+
+#: Names a turn in the ids of its calls; some clients put words of their own before it.
+_TURN = re.compile(r"turn[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class ModelRequest:
             if item.role != "model":
                 inside = False
                 continue
-            turns = {call_id.partition("_")[0] for call_id in item.call_ids}
+            turns = {turn for call_id in item.call_ids for turn in _TURN.findall(call_id)}
             if not inside and not turns & seen:
                 count += 1
             seen |= turns

@@ -36,5 +36,5 @@ def example_of(schema: Any) -> Any:
     if str(kind).lower() == "object" or "properties" in schema:
         properties = schema.get("properties") or {}
         return {name: example_of(properties[name]) for name in schema.get("required") or properties}
-    plain: dict[str, Any] = {"array": [], "boolean": False, "integer": 0, "number": 0}
+    plain: dict[str, Any] = {"array": [], "boolean": False, "integer": 1, "number": 1}
     return plain.get(str(kind).lower(), "ok")

@@ -35,7 +35,9 @@ class Step:
 
     say: str = ""
     write: tuple[str, str] | None = None  #: path, content
-    edit: tuple[str, str, str] | None = None  #: path, old text, new text
+    edit: tuple[str, str, str] | None = (
+        None  #: path, old lines, new lines: whole lines, for some clients patch by line
+    )
     read: str | None = None  #: path
     shell: str | None = None
     tool: tuple[str, Mapping[str, Any]] | None = None  #: a client's own tool, by name, with its arguments
