@@ -6,6 +6,7 @@ stays as it is when it is masked again.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -17,6 +18,8 @@ MASKED = "***"
 #: Shorter values are words of the language; masking them would tell more than it hides.
 MIN_LENGTH = 8
 _MIN_LINE = 16  #: of a value of many lines, such as a key file
+_MIN_PART = 4  #: of a value that was cut for display
+_HOLD = 64 * 1024  #: of a stream; one word, or one private key, that is longer is masked in pieces
 
 _NAME = re.compile(
     r"(?i)secret|passw(?:or)?d|passphrase|credential|api[_-]?key|(?:token|pwd|cookie)(?![a-z])"
@@ -57,6 +60,9 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = tuple(
     )
 )
 _KEY_BEGINS = re.compile(_KEY_BEGIN)
+_BETWEEN_WORDS = " \n\r\t\x1b\0"
+#: What stands before a secret in the same line, with a space between.
+_CONTEXT = re.compile(r"(?i)authorization|bearer|-----(?:begin|end)")
 
 
 def looks_secret(name: str) -> bool:
@@ -81,13 +87,16 @@ class Mask:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         known = {form for value in values for form in _forms(value)}
-        ordered = sorted(known, key=lambda form: (-len(form), form))  # the whole before its parts
-        self._values = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._values = sorted(known, key=lambda form: (-len(form), form))  # the whole before its parts
+        self._of_words = [form for form in self._values if any(map(form.__contains__, _BETWEEN_WORDS))]
 
     def text(self, text: str) -> str:
-        """Return `text` without its secrets."""
-        if self._values:
-            text = self._values.sub(MASKED, text)
+        """Return `text` without its secrets, also without one of which an ellipsis hides a part."""
+        for value in self._values:
+            if value in text:
+                text = text.replace(value, MASKED)
+        if "…" in text:
+            text = self._without_parts(text)
         for needles, pattern, replacement in _SHAPES:
             if any(needle in text for needle in needles):
                 text = pattern.sub(replacement, text)
@@ -102,6 +111,89 @@ class Mask:
         if isinstance(value, list | tuple):
             return [self.data(item) for item in value]
         return value
+
+    def open_value(self, text: str) -> int | None:
+        """Where a value of several words begins of which `text` may hold the first part only."""
+        begins = (_begin_at_end(value, text) for value in self._of_words)
+        return min((at for at in begins if at is not None), default=None)
+
+    def _without_parts(self, text: str) -> str:
+        shown, *rest = text.split("…")
+        for after in rest:
+            shown = f"{self._without_begin(shown)}…{self._without_end(after)}"
+        return shown
+
+    def _without_begin(self, text: str) -> str:
+        """Take off the first part of a value with which `text` ends."""
+        for value in self._values:
+            at = _begin_at_end(value, text)
+            if at is not None and len(text) - at >= _MIN_PART:
+                return text[:at] + MASKED
+        return text
+
+    def _without_end(self, text: str) -> str:
+        """Take off the last part of a value with which `text` begins."""
+        for value in self._values:
+            size = _end_at_begin(value, text)
+            if size >= _MIN_PART:
+                return MASKED + text[size:]
+        return text
+
+
+class StreamMask:
+    """Masks bytes that come in pieces: holds back what may be the first part of a secret."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._held = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more; return what of all that was taken is settled."""
+        text = self._held + self._decoder.decode(data)
+        cut = self._settled(text)
+        if len(text) - cut > _HOLD:
+            cut = len(text)
+        self._held = text[cut:]
+        return self._masked(text[:cut])
+
+    def rest(self) -> bytes:
+        """Return what is held back: nothing more comes."""
+        text = self._held + self._decoder.decode(b"", final=True)
+        self._held = ""
+        return self._masked(text)
+
+    def _masked(self, text: str) -> bytes:
+        return self._mask.text(text).encode("utf-8", "surrogateescape")
+
+    def _settled(self, text: str) -> int:
+        """How much of `text` no secret can begin in that is not whole yet."""
+        before, cut = -1, 1 + max(map(text.rfind, _BETWEEN_WORDS))
+        while cut != before:
+            before, cut = cut, self._before_secret(text, cut)
+        return cut
+
+    def _before_secret(self, text: str, cut: int) -> int:
+        """Return `cut`, or an earlier place where it would part something that may be a secret."""
+        line = text.rfind("\n", 0, cut) + 1
+        if _CONTEXT.search(text, line):
+            cut = line
+        begins = (self._mask.open_value(text[:cut]), unfinished_key(text[:cut]))
+        return min((begin for begin in begins if begin is not None), default=cut)
+
+
+def _begin_at_end(value: str, text: str) -> int | None:
+    """Where in `text` a first part of `value` begins that reaches to the end of `text`."""
+    at = text.find(value[0], max(0, len(text) - len(value) + 1))
+    while at >= 0 and not value.startswith(text[at:]):
+        at = text.find(value[0], at + 1)
+    return at if at >= 0 else None
+
+
+def _end_at_begin(value: str, text: str) -> int:
+    """How many characters at the beginning of `text` are a last part of `value`."""
+    longest = min(len(value) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if value.endswith(text[:size])), 0)
 
 
 def unfinished_key(text: str) -> int | None:
@@ -119,7 +211,7 @@ def _forms(value: str) -> Iterable[str]:
     yield value
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield quote(value, safe="")
+    yield quote(value, safe="", errors="replace")
     for line in value.splitlines():
         if len(line.strip()) >= _MIN_LINE:
             yield line.strip()

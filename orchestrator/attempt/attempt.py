@@ -110,7 +110,9 @@ class _Attempt:
     async def _carry_out(self) -> AttemptReport:
         around = self.around
         try:
-            async with attempt_belongings(self.spec, around.environment, around.pool) as belongings:
+            async with attempt_belongings(
+                self.spec, around.environment, around.pool, self.mask
+            ) as belongings:
                 folders = (self.workspace.path, belongings.tmp_dir)
                 with around.meter.gauge(self.spec.limits, folders) as self.gauge:
                     return self._within_limits(await self._work(belongings))
@@ -177,6 +179,7 @@ class _Attempt:
             stop=self.stop,
             wrap=self.wrap,
             gauge=self.gauge,
+            mask=self.mask,
         )
         return await run_lines(
             lines,

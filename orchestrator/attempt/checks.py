@@ -11,6 +11,7 @@ from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.attempt.usage import Gauge
 from orchestrator.model.result import CheckResult
 from orchestrator.ports import Clock, Wrap
+from orchestrator.secrets import Mask
 from orchestrator.sessions.output import OutputLog
 from orchestrator.sessions.spawner import Spawner
 
@@ -26,6 +27,7 @@ class Place:
     stop: StopSignal
     wrap: Wrap  #: puts a command line into the sandbox
     gauge: Gauge  #: counts what the lines use
+    mask: Mask  #: of what they say
 
 
 async def run_lines(
@@ -37,7 +39,7 @@ async def run_lines(
     each line. Raises SpawnError when there is no shell.
     """
     results: list[CheckResult] = []
-    log = OutputLog(log_path, log_limit)
+    log = OutputLog(log_path, log_limit, place.mask)
     try:
         for line in lines:
             log.write(f"$ {line}\n".encode())

@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.attempt.spec import AttemptSpec, EnvironmentSource
 from orchestrator.git.worktrees import remove_tree
 from orchestrator.ports import Agent, ProgramAgent
+from orchestrator.secrets import Mask
 from orchestrator.sessions.output import OutputLog
 from orchestrator.workspaces.environment import make_private_tmp, worker_environment
 from orchestrator.workspaces.pool import in_pool
@@ -31,13 +32,13 @@ class Belongings:
 
 @asynccontextmanager
 async def attempt_belongings(
-    spec: AttemptSpec, source: EnvironmentSource, pool: Pool
+    spec: AttemptSpec, source: EnvironmentSource, pool: Pool, mask: Mask
 ) -> AsyncIterator[Belongings]:
     """Hold an attempt's belongings. Raises OSError or WorkspaceError when they cannot be made.
 
     Files are made in the pool, for a busy disk would hold up every other worker.
     """
-    made = await in_pool(pool, partial(_make, spec, source), undo=_give_back)
+    made = await in_pool(pool, partial(_make, spec, source, mask), undo=_give_back)
     try:
         yield made
     finally:
@@ -45,7 +46,7 @@ async def attempt_belongings(
         pool.submit(remove_tree, made.tmp_dir)  # what fails here goes with the run's folder
 
 
-def _make(spec: AttemptSpec, source: EnvironmentSource) -> Belongings:
+def _make(spec: AttemptSpec, source: EnvironmentSource, mask: Mask) -> Belongings:
     spec.directory.mkdir(parents=True, exist_ok=True)
     spec.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     prompt_file = spec.directory / "prompt.md"
@@ -53,7 +54,7 @@ def _make(spec: AttemptSpec, source: EnvironmentSource) -> Belongings:
     tmp_dir = make_private_tmp(source.run_tmp, spec.task.id, spec.attempt)
     ports = port_blocks().take()
     try:
-        log = OutputLog(spec.log_path, spec.log_limit)
+        log = OutputLog(spec.log_path, spec.log_limit, mask)
     except OSError:
         port_blocks().give_back(ports)
         raise

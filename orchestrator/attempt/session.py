@@ -43,6 +43,7 @@ class AttemptSession:
         self._transcript = Transcript(
             spec.transcript_path, limit=spec.log_limit, clock=around.clock, mask=mask
         )
+        self._mask = mask
         self._errors: OutputLog | None = None
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._waiting = 0  # questions that a person has not answered yet
@@ -219,7 +220,7 @@ class AttemptSession:
 
     def _error_log(self) -> OutputLog:
         if self._errors is None:
-            self._errors = OutputLog(self._spec.errors_path, self._spec.log_limit)
+            self._errors = OutputLog(self._spec.errors_path, self._spec.log_limit, self._mask)
         return self._errors
 
     async def _end_if_closed(self, process: Process) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orchestrator.secrets import Mask, StreamMask
+
 TAIL_BYTES = 64 * 1024
 
 
@@ -25,19 +27,22 @@ class Tail:
 
 
 class OutputLog:
-    """An append-only file of raw bytes that keeps the first `limit` of them, and at its close the last ones.
+    """An append-only file of bytes that keeps the first `limit` of them, and at its close the last ones.
+
+    With a mask no secret reaches it; a word, or a line that speaks of one, is then written once it is whole.
 
     Several processes may write to one log in turn; whoever made the log closes it. When the file cannot
     be written, `error` says why, the file stays as it is and bytes are only counted: neither the run nor
     the process is held up.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, mask: Mask | None = None) -> None:
         self.path = path
         self.limit = limit
         self.bytes_seen = 0
         self.error: OSError | None = None
         self._tail = Tail()
+        self._mask = StreamMask(mask) if mask else None
         self._descriptor: int | None = None
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -45,6 +50,9 @@ class OutputLog:
             self.error = err
 
     def write(self, data: bytes) -> None:
+        self._keep(self._mask.feed(data) if self._mask else data)
+
+    def _keep(self, data: bytes) -> None:
         room = max(0, self.limit - self.bytes_seen)
         self.bytes_seen += len(data)
         if room:
@@ -54,10 +62,12 @@ class OutputLog:
 
     def remark(self, text: str) -> None:
         """Add a line of our own, which no cap holds back."""
+        self._keep_held()
         self._put(f"\n[orchestrator: {text}]\n".encode())
 
     def close(self) -> None:
-        """Write what the cap held back as far as it was kept. May be called again."""
+        """Write what mask and cap held back, as far as it was kept. May be called again."""
+        self._keep_held()
         beyond = self.bytes_seen - self.limit
         if beyond > 0 and self._descriptor is not None:
             last = self._tail.last()
@@ -67,6 +77,10 @@ class OutputLog:
             )
             self._put(last)
         self._release()
+
+    def _keep_held(self) -> None:
+        if self._mask:
+            self._keep(self._mask.rest())
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)

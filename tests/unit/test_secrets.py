@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.secrets import MASKED, Mask, looks_secret, secret_values, unfinished_key
+from orchestrator.secrets import MASKED, Mask, StreamMask, looks_secret, secret_values, unfinished_key
 
 # Put together here so that no tool takes this file for a leak.
 _BODY = "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9k"
@@ -159,3 +159,50 @@ def test_the_time_is_linear_in_the_length(unit: str) -> None:
         return time.perf_counter() - began
 
     assert seconds(400_000) < 400 * max(seconds(4_000), 0.0005)
+
+
+def in_pieces(data: bytes, cuts: list[int], mask: Mask) -> bytes:
+    stream = StreamMask(mask)
+    ends = sorted(cut % (len(data) + 1) for cut in cuts)
+    pieces = [data[begin:end] for begin, end in zip([0, *ends], [*ends, len(data)], strict=True)]
+    return b"".join(map(stream.feed, pieces)) + stream.rest()
+
+
+@pytest.mark.parametrize(
+    "token", [*TOKENS, "Authorization: Basic dXNlcjpwYXNz", "two words\nand a line of them"]
+)
+def test_no_cut_between_two_pieces_saves_a_secret(token: str) -> None:
+    mask = Mask(["two words\nand a line of them", "wörd-known-value"])
+    text = f"before {token} after, wörd-known-value\n"
+    for at in range(len(text.encode()) + 1):
+        shown = in_pieces(text.encode(), [at], mask)
+        assert shown.decode() == mask.text(text)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=6) | st.sampled_from([b"top-secret-value", b"a secret of words", b" ", b"\n"])
+    ),
+    st.lists(st.integers(min_value=0), max_size=8),
+)
+def test_what_is_no_secret_comes_through_byte_for_byte(parts: list[bytes], cuts: list[int]) -> None:
+    mask = Mask(["top-secret-value", "a secret of words"])
+    shown = in_pieces(b"".join(parts), cuts, mask)
+    expected = b"".join(parts).replace(b"top-secret-value", b"***").replace(b"a secret of words", b"***")
+    assert shown == expected
+
+
+def test_a_stream_holds_back_little_and_not_for_long() -> None:
+    stream = StreamMask(Mask(["top-secret-value"]))
+    assert stream.feed(b"Continue? ") == b"Continue? "
+    assert stream.feed(b"line\nnext") == b"line\n"
+    assert len(stream.feed(b"x" * 200_000)) > 100_000
+    assert stream.feed(b"-----BEGIN PRIVATE " + b"KEY-----\n" + b"x\n" * 100_000) != b""
+
+
+@pytest.mark.parametrize("value", ["known-value-of-some-length", "ghp_" + _BODY[:36]])
+def test_a_part_that_an_ellipsis_leaves_is_masked_too(value: str) -> None:
+    mask = Mask([value])
+    assert mask.text(f"said: {value[:12]}…") == f"said: {MASKED}…"
+    assert mask.text(f"…{value[-12:]} it said") == f"…{MASKED} it said"
+    assert mask.text("kno… is what it said …") == "kno… is what it said …"
