@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Self, TextIO
 
 from orchestrator.errors import InputError
+from orchestrator.secrets import Mask, user_mask
 
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 #: JSON escapes, longest first: a surrogate pair, half a pair, any other.
@@ -20,6 +21,8 @@ _ESCAPE = re.compile(r"\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..|\\.")
 
 class StructuredLogger:
     """Writes records to a file or a stream, by default standard error; never to standard output.
+
+    Secrets of this process's environment, and what looks like one, are masked in all of it.
 
     A record holds `at`, `level`, `logger`, `event` and its context. A context key with one of these names
     gets an underscore at its end. Logging never raises: a record that could not be written (disk full,
@@ -43,6 +46,7 @@ class StructuredLogger:
         self._threshold = _LEVELS[level.upper()]
         self._context = context
         self._sink = _Sink(path, stream)
+        self._mask = user_mask()
 
     def bind(self, /, **context: Any) -> Self:
         """Return a logger with more context, which writes to the same place."""
@@ -93,7 +97,7 @@ class StructuredLogger:
             while free in record:
                 free += "_"
             record[free] = value
-        self._sink.write(_line(record))
+        self._sink.write(_line(record, self._mask))
 
 
 class _Sink:
@@ -133,17 +137,19 @@ class _Sink:
                 self._file.close()
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(record: dict[str, Any], mask: Mask) -> str:
     """Return the record as one line of plain ASCII: every text of a log passes here."""
-    pairs = (f"{_encoded(key)}:{_encoded(value)}" for key, value in record.items())
+    pairs = (f"{_encoded(key, mask)}:{_encoded(value, mask)}" for key, value in record.items())
     return "{" + ",".join(pairs) + "}\n"
 
 
-def _encoded(value: object) -> str:
+def _encoded(value: object, mask: Mask) -> str:
     try:
         text = json.dumps(value, default=_text, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):  # keys of a strange type, NaN, a cycle
         text = json.dumps(_text(value))
+    if '"' in text:  # it holds a text
+        text = json.dumps(mask.data(json.loads(text)), separators=(",", ":"))
     return _ESCAPE.sub(_whole, text).replace("\x7f", "\\u007f")
 
 

@@ -82,6 +82,11 @@ def secret_values(environment: Mapping[str, str], passed: Collection[str] = ()) 
     ]
 
 
+def user_mask() -> Mask:
+    """Return the mask of what the user's own environment holds."""
+    return Mask(secret_values(os.environ))
+
+
 class Mask:
     """Masks these values, wherever they stand, and every common kind of token."""
 

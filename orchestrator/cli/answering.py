@@ -13,6 +13,7 @@ from orchestrator.journal.runs import is_live, journal_path
 from orchestrator.journal.state import RunState
 from orchestrator.journal.store import add_request, read_events, this_process
 from orchestrator.model.event import Event, EventKind
+from orchestrator.secrets import user_mask
 
 _WAIT_S = 10.0
 _POLL_S = 0.02
@@ -42,7 +43,7 @@ def give_answer(
         "digest": question.asked["digest"],
         "verdict": verdict,
         "scope": "run" if for_run else "once",
-        "message": message,
+        "message": message and user_mask().text(message),
     }
     path = journal_path(folder)
     request = add_request(path, "answer", data)

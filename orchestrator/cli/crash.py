@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import orchestrator
+from orchestrator.secrets import user_mask
 
 _SECRET = re.compile(
     r"(?i)(\b[\w-]*(?:key|token|secret|passw(?:or)?d|credential|authorization)[\w-]*[\"']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+"
@@ -42,7 +43,7 @@ def crash_text(err: BaseException, argv: Sequence[str]) -> str:
         f"system {platform.platform()}\n"
         f"arguments {' '.join(_without_prompts(argv))}\n\n{trace}"
     )
-    return _SECRET.sub(r"\1***", text)
+    return _SECRET.sub(r"\1***", user_mask().text(text))
 
 
 def _without_prompts(argv: Sequence[str]) -> list[str]:

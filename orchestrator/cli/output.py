@@ -6,7 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, TextIO
+
+from orchestrator.secrets import Mask, user_mask
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
 
@@ -35,9 +38,14 @@ def write_json(document: Any) -> None:
 
 
 def say(text: str = "") -> None:
-    """Tell people something; never on stdout."""
-    sys.stderr.write(text + "\n")
+    """Tell people something, without the secrets of their environment; never on stdout."""
+    sys.stderr.write(_mask().text(text) + "\n")
     sys.stderr.flush()
+
+
+@lru_cache(maxsize=1)
+def _mask() -> Mask:
+    return user_mask()
 
 
 def write_through(stream: TextIO, text: str) -> None:

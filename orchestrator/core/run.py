@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.attempt.limits import Limits
+from orchestrator.attempt.masking import masked, run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.clock import SystemClock
 from orchestrator.core import scheduler
@@ -63,6 +64,7 @@ class Run:
         self.status = RunStatus.RUNNING
         self.approvals = Approvals(timeout_s=plan.config.ask_timeout, clock=self.clock)
         self._on_event = on_event
+        self._mask = run_mask(plan.config.pass_env, [plan.config.env, *(task.env for task in plan.tasks)])
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
         self._results: dict[str, TaskResult] = {}
         self._state = scheduler.initial_state(
@@ -303,7 +305,8 @@ class Run:
     def _event(
         self, kind: EventKind, data: Mapping[str, Any], worker_id: str | None, attempt: int | None
     ) -> Event:
-        return Event(kind=kind, at=self.clock.now(), worker_id=worker_id, attempt=attempt, data=data)
+        told = masked(kind, data, self._mask)
+        return Event(kind=kind, at=self.clock.now(), worker_id=worker_id, attempt=attempt, data=told)
 
     def _emit(
         self,
