@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+AGENTS = ROOT / ".agents"  # the real coding agents that tests drive: a link to each program, and their files
+LOCKS = ROOT / "requirements" / "agents"
 
 USAGE = """usage: python3 dev.py COMMAND
 
@@ -56,6 +58,7 @@ def demo(args: list[str]) -> int:
 def test(args: list[str]) -> int:
     """Install what development needs, then check everything that is quick to check."""
     install("dev")
+    install_agents(["claude", "codex"])
     checks = [
         [BIN / "ruff", "check", "."],
         [BIN / "ruff", "format", "--check", "."],
@@ -71,6 +74,8 @@ def test(args: list[str]) -> int:
 
 def full(args: list[str]) -> int:
     """Everything: the slow tests and the benchmarks too."""
+    install("dev")
+    install_agents(["gemini"])
     status = test(args or ["-m", ""])
     for benchmark in sorted((ROOT / "benchmarks").glob("*/__main__.py")):
         status = run([PYTHON, "-m", f"benchmarks.{benchmark.parent.name}"]) or status
@@ -82,8 +87,12 @@ def lock(_: list[str]) -> int:
     options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header"]
     options += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "-q"]
     compiled = ["uv", "pip", "compile", "pyproject.toml", *options]
-    base = run([*compiled, "-o", "requirements/base.txt"])
-    return base or run([*compiled, "--group", "dev", "-o", "requirements/dev.txt"])
+    agents = ["uv", "pip", "compile", "--group", "agents", "--no-deps", *options]
+    return (
+        run([*compiled, "-o", "requirements/base.txt"])
+        or run([*compiled, "--group", "dev", "-o", "requirements/dev.txt"])
+        or run([*agents, "-o", "requirements/agents/claude.txt"])
+    )
 
 
 def install(name: str) -> None:
@@ -102,16 +111,57 @@ def install(name: str) -> None:
     mark.write_text(digest)
 
 
+def install_agents(names: list[str]) -> None:
+    """Put real coding agents into `.agents`, unless they are there; tests say which ones they miss."""
+    for name in names:
+        lock = LOCKS / "claude.txt" if name == "claude" else LOCKS / name / "package-lock.json"
+        mark = AGENTS / f"{name}.sha256"
+        digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+        if mark.is_file() and mark.read_text() == digest:
+            continue
+        print(f"setting up the agent {name} in {AGENTS.name} (once)", file=sys.stderr)
+        program = install_claude(lock) if name == "claude" else install_from_npm(name, lock)
+        if program is None:
+            continue
+        link = AGENTS / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program.relative_to(AGENTS))
+        mark.write_text(digest)
+
+
+def install_claude(lock: Path) -> Path | None:
+    """Claude Code comes inside a package for Python; only the program is wanted."""
+    files = AGENTS / "files" / "claude"
+    shutil.rmtree(files, ignore_errors=True)
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    if run([*pip, "--no-compile", "--target", files, "--require-hashes", "-r", lock]) != 0:
+        return None
+    return files / "claude_agent_sdk" / "_bundled" / "claude"
+
+
+def install_from_npm(name: str, lock: Path) -> Path | None:
+    """Install exactly what the lock file says, running no package's scripts."""
+    if shutil.which("npm") is None:
+        print(f"{name} is left out: npm was not found (install Node.js with npm)", file=sys.stderr)
+        return None
+    files = AGENTS / "files" / name
+    shutil.rmtree(files, ignore_errors=True)
+    shutil.copytree(lock.parent, files)
+    if run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=files) != 0:
+        return None
+    return files / "node_modules" / ".bin" / name
+
+
 def require(command: list[str | Path]) -> None:
     """Run a command that must succeed."""
     if status := run(command):
         sys.exit(f"error: `{show(command)}` ended with status {status}")
 
 
-def run(command: list[str | Path]) -> int:
-    """Run a command at the project's root, its output passed through."""
+def run(command: list[str | Path], folder: Path = ROOT) -> int:
+    """Run a command, at the project's root if nothing else is said, its output passed through."""
     print(f"$ {show(command)}", file=sys.stderr, flush=True)
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+    return subprocess.run([str(part) for part in command], cwd=folder, check=False).returncode
 
 
 def show(command: list[str | Path]) -> str:
