@@ -16,6 +16,7 @@ from orchestrator.ports import Agent
 ENTRY_POINT_GROUP = "orchestrator.agents"
 
 _BUILT_IN = {
+    "claude": "orchestrator.agents.claude:ClaudeAgent",
     "command": "orchestrator.agents.command:CommandAgent",
     "demo": "orchestrator.agents.demo:DemoAgent",
 }
