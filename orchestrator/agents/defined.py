@@ -30,9 +30,27 @@ def defined_agents(config: OrchestratorConfig | None = None) -> dict[str, AgentK
 
 def make_agent(name: str, keys: AgentKeys) -> Agent:
     """Make the agent that drives the program as its channel says."""
+    if keys.channel == "acp":
+        return _acp_agent(name, keys)
     if keys.channel == "command":
         return DefinedCommand(name, keys)
     raise NotImplementedError(keys.channel)
+
+
+def _acp_agent(name: str, keys: AgentKeys) -> Agent:
+    from orchestrator.agents.acp import AcpAgent  # noqa: PLC0415 (an adapter is imported when it is used)
+    from orchestrator.agents.acp_settings import AcpSettings  # noqa: PLC0415 (the same)
+
+    return AcpAgent(
+        AcpSettings(
+            name=name,
+            command=keys.command,
+            env=keys.env,
+            variables=keys.pass_env,
+            model_arguments=keys.model,
+            install=keys.install,
+        )
+    )
 
 
 class DefinedCommand:

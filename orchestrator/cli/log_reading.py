@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.cli.event_lines import event_document
 from orchestrator.cli.output import write
 from orchestrator.cli.runs import POLL_S, follow
+from orchestrator.cli.transcript_text import transcript_shower
 from orchestrator.errors import InputError
 from orchestrator.journal.runs import journal_path
 from orchestrator.journal.state import load_state
@@ -26,6 +27,11 @@ from orchestrator.safe_text import decode, safe_text
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 20  #: a line that goes on longer is shown in pieces
 _DATA_WIDTH = 160
+#: The files beside an attempt's output, and what they are called.
+_FILES = {"setup": "setup.log", "verify": "verify.log", "transcript": "transcript.jsonl"}
+_SAID = {None: "log", "setup": "setup log", "verify": "verify log", "transcript": "transcript"}
+_HOW_FAR = "`orchestrator status` shows how far it got"
+_HINTS = {"transcript": "its agent tells us nothing but its output: leave out --transcript"}
 
 
 def event_documents(folder: Path) -> list[dict[str, Any]]:
@@ -75,11 +81,19 @@ def show_worker(folder: Path, worker_id: str, part: str | None, *, following: bo
     show(b"")
 
 
+def show_transcript(folder: Path, worker_id: str, *, following: bool, as_json: bool) -> None:
+    """Write a worker's transcript: for a person, or its own lines of JSON."""
+    _worker(folder, worker_id)  # a wrong name is said at once
+    show = transcript_shower(as_json=as_json)
+    part = "transcript"
+    for data in _grown(folder, worker_id, part) if following else _content(folder, worker_id, part):
+        show(data)
+
+
 def _content(folder: Path, worker_id: str, part: str | None) -> Iterator[bytes]:
     path = _log_path(_worker(folder, worker_id), part)
     if path is None or not path.exists():
-        what = f"{part} log" if part else "log"
-        raise InputError(f"{worker_id} has no {what}", hint="`orchestrator status` shows how far it got")
+        raise InputError(f"{worker_id} has no {_SAID[part]}", hint=_HINTS.get(part or "", _HOW_FAR))
     with path.open("rb") as log:
         while data := log.read(_CHUNK):
             yield data
@@ -119,7 +133,7 @@ def _log_path(worker: WorkerState, part: str | None) -> Path | None:
     if worker.log_path is None:
         return None
     path = Path(worker.log_path)
-    return path.with_name(f"{part}.log") if part else path
+    return path.with_name(_FILES[part]) if part else path
 
 
 def _show_raw(data: bytes) -> None:

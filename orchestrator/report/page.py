@@ -10,7 +10,7 @@ from orchestrator.journal.worker_state import PermissionState
 from orchestrator.model.event import Phase
 from orchestrator.report.build import build_report
 from orchestrator.report.timeline import build_timeline
-from orchestrator.report.words import duration, size
+from orchestrator.report.words import duration, size, stamp
 from orchestrator.safe_text import safe_text
 
 _OUTPUT_CHARACTERS = 6000
@@ -35,7 +35,7 @@ def render_page(state: RunState) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_safe, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(duration=duration, size=size, tail=_tail)
+    environment.filters.update(duration=duration, size=size, stamp=stamp, tail=_tail)
     source = (resources.files("orchestrator.report") / "page.html.j2").read_text(encoding="utf-8")
     report = build_report(state)
     entries = {entry["worker_id"]: entry for entry in (*report["results"], *report["pending"])}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.report.words import duration, one_line
+from orchestrator.report.words import duration, one_line, stamp
 
 _WIDTH = 80
 _ID_WIDTH = 30
@@ -39,10 +39,23 @@ def _head(report: Mapping[str, Any]) -> str:
             f"{duration(report['wall_seconds'])} in all, longest task {duration(report['max_seconds'])}",
         ),
         ("parallel", f"{busy}, up to {report['max_overlap']} at once"),
+        ("usage", _usage([entry["usage"] for entry in results])),
     ]
     lines = [f"Run {one_line(report['run_id'])}: {one_line(report['status'])}"]
     lines += [f"  {name:<11} {value}" for name, value in rows if value]
     return "\n".join(lines)
+
+
+def _usage(told: Sequence[Mapping[str, Any]]) -> str:
+    """Add up what agents told of their usage; empty when none told anything."""
+    words = {"input_tokens": "{:,} tokens in", "output_tokens": "{:,} out", "turns": "{:,} turns"}
+    parts = []
+    for key, text in {**words, "cost_usd": "{:.2f} USD"}.items():
+        figures = [usage[key] for usage in told if usage.get(key) is not None]
+        if figures:
+            by = "" if len(figures) == len(told) else f" ({len(figures)} of {len(told)} tell)"
+            parts.append(text.format(sum(figures)) + by)
+    return ", ".join(parts)
 
 
 def _table(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -109,6 +122,9 @@ def _trouble(entry: Mapping[str, Any]) -> str:
         break_long_words=False,  # a path must stay whole to be copied
         break_on_hyphens=False,
     )
-    if entry["log_path"]:
-        lines.append(f"  log: {one_line(entry['log_path'])}")
+    if entry.get("retry_at"):
+        lines.append(f"  can go on: from {one_line(stamp(entry['retry_at']))}")
+    for name in ("log", "transcript"):
+        if path := entry.get(f"{name}_path"):
+            lines.append(f"  {name}: {one_line(path)}")
     return "\n".join(lines)

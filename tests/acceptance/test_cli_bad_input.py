@@ -166,7 +166,7 @@ def test_init_never_overwrites(person: Person) -> None:
 def test_agents_and_doctor_and_list_as_json(person: Person) -> None:
     agents = json.loads(person.orchestrator("agents", "--json").stdout)
     assert {"command", "demo"} <= {agent["name"] for agent in agents}
-    assert all(agent["purpose"] for agent in agents)
+    assert all(agent["channel"] for agent in agents)
     doctor = person.orchestrator("doctor", "--json")
     document = json.loads(doctor.stdout)
     assert document["ok"] is (doctor.returncode == 0)

@@ -53,10 +53,3 @@ def test_only_named_variables_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "set" in output
     assert "None\n" in output
     assert "stays" not in output
-
-
-def test_a_defined_agent_is_not_trusted_to_ignore_the_repository(tmp_path: Path) -> None:
-    from orchestrator.config import BUILT_IN_AGENTS
-    from orchestrator.core.trust import _DEAF
-
-    assert _DEAF <= BUILT_IN_AGENTS

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.agents.defined import defined_agents
 from orchestrator.agents.registry import _BUILT_IN, agent_names, get_agent
 from orchestrator.config import BUILT_IN_AGENTS, AgentKeys, OrchestratorConfig
+from orchestrator.core.trust import _DEAF
 from orchestrator.errors import InputError, TaskFileError
 from orchestrator.model.task import Task
 from orchestrator.ports import ProgramAgent
@@ -27,6 +28,7 @@ def _faults(tmp_path: Path, text: str) -> list[str]:
 
 def test_every_built_in_name_is_reserved() -> None:
     assert set(_BUILT_IN) <= BUILT_IN_AGENTS
+    assert _DEAF <= BUILT_IN_AGENTS  # nobody's own agent passes for one that ignores the repository
 
 
 @pytest.mark.parametrize(
