@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from orchestrator import __version__
+from orchestrator.agents.logins import lent_folder
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.masking import masked, run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
@@ -22,9 +23,11 @@ from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import Worker, final_result, take_report
+from orchestrator.errors import GitError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
+from orchestrator.landing.conflicts import find_conflicts
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
@@ -101,6 +104,7 @@ class Run:
             stack.callback(_remove_tmp, self.run_id)
             sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
             pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
+            self._pool = pool
             executor = local_executor(
                 run_tmp=run_tmp,
                 workspaces=make_workspaces(self.plan, self.run_id, pool),
@@ -255,6 +259,7 @@ class Run:
             agent=self.plan.agents[task.id],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
             config_dir=self.directory / "agents" / task.id,
+            login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
             needs=(*self.plan.built_on.get(task.id, ()), *commits),
             setup=config.setup,
             setup_timeout_s=config.setup_timeout,
@@ -365,9 +370,29 @@ class Run:
 
     async def _finish(self) -> None:
         await asyncio.gather(*self._background)
+        await self._compare()
         self.status = self._final_status()
         wall = round(self.clock.monotonic() - self._began, 6)
         await self._record(EventKind.RUN_FINISHED, {"status": self.status.value, "wall_seconds": wall})
+
+    async def _compare(self) -> None:
+        """Say who conflicts with whom. What git cannot say is a warning: the work itself is done."""
+        if self.plan.repository is None or self.plan.isolation == "none":
+            return
+        results = (self._results[task.id] for task in self.plan.tasks)
+        commits = {
+            result.worker_id: result.commit for result in results if result.commit and result.files_changed
+        }
+        needs = {task.id: task.needs for task in self.plan.tasks}
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(
+                self._pool, find_conflicts, self.plan.repository, commits, needs
+            )
+        except GitError as err:
+            _LOG.warning("the branches of run %s could not be compared: %s", self.run_id, err.message)
+            return
+        self._emit(EventKind.CONFLICTS_FOUND, found.to_json())
 
     def _final_status(self) -> RunStatus:
         if all(result.success for result in self._results.values()):

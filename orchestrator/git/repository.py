@@ -50,6 +50,14 @@ class Repository:
             shutil.copyfile(self.common_dir / "shallow", directory / "shallow")
         return shield
 
+    def scratch(self, directory: Path, *, head: str) -> Shield:
+        """Make a shield in `directory` that reads this repository's objects and writes into its own."""
+        shield = self.shield(directory, head=head)
+        objects = directory / "objects"
+        (objects / "info").mkdir()
+        (objects / "info" / "alternates").write_bytes(os.fsencode(shield.objects) + b"\n")
+        return replace(shield, objects=objects)
+
 
 def open_repository(path: Path) -> Repository:
     """Open the repository that `path` lies in. Raises RepositoryError when it cannot be worked on."""

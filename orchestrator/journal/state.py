@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.runs import is_live, journal_path
@@ -35,6 +36,9 @@ class RunState:
     stopping: str | None = None  #: why the run is being stopped
     stopping_detail: str | None = None
     seen_at: datetime | None = None  #: until when this state is known to hold
+    conflicts: Mapping[str, Any] = field(
+        default_factory=lambda: {"pairs": [], "order": [], "conflicting": []}
+    )
     last_seq: int = 0
     workers: dict[str, WorkerState] = field(default_factory=dict)
 
@@ -122,6 +126,10 @@ def _run_stopping(state: RunState, event: Event) -> None:
     state.stopping_detail = event.data.get("detail")
 
 
+def _conflicts_found(state: RunState, event: Event) -> None:
+    state.conflicts = event.data
+
+
 def _run_finished(state: RunState, event: Event) -> None:
     state.status = RunStatus(event.data["status"])
     state.wall_seconds = event.data["wall_seconds"]
@@ -131,6 +139,7 @@ def _run_finished(state: RunState, event: Event) -> None:
 _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_STARTED: _run_started,
     EventKind.RUN_STOPPING: _run_stopping,
+    EventKind.CONFLICTS_FOUND: _conflicts_found,
     EventKind.RUN_FINISHED: _run_finished,
     EventKind.ANSWER_REFUSED: lambda _state, _event: None,
 }

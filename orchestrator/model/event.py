@@ -5,6 +5,7 @@ The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601
 run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
                       pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
 run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`), detail
+conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files}]}], order, conflicting
 run.finished          status (a `RunStatus`), wall_seconds
 attempt.started       log_path, queue_wait
 workspace.created     path, branch, start_commit
@@ -39,6 +40,7 @@ class EventKind(StrEnum):
 
     RUN_STARTED = "run.started"
     RUN_STOPPING = "run.stopping"
+    CONFLICTS_FOUND = "conflicts.found"
     RUN_FINISHED = "run.finished"
     ATTEMPT_STARTED = "attempt.started"
     WORKSPACE_CREATED = "workspace.created"

@@ -38,7 +38,7 @@ def build_report(state: RunState) -> dict[str, Any]:
         "pending": [_pending(state, worker) for worker, result in results if not result],
         "decisions": made,
         "suggested_rules": suggested_rules(made),
-        "conflicts": {"pairs": [], "order": []},
+        "conflicts": dict(state.conflicts),
         "landing": {"branch": None, "commit": None, "landed": [], "held": []},
     }
     finite: dict[str, Any] = _finite(document)

@@ -13,12 +13,14 @@ _WIDTH = 80
 _ID_WIDTH = 30
 _ERROR_LINES = 8
 _DECISION_LINES = 20
+_CONFLICT_LINES = 20
 
 
 def render_text(report: Mapping[str, Any]) -> str:
     """Return `build_report`'s document as text."""
     parts = [_head(report), _table([*report["results"], *report["pending"]])]
     parts += [_trouble(entry) for entry in report["results"] if not entry["success"]]
+    parts += _conflicts(report["conflicts"])
     parts += _decisions(report)
     return "\n\n".join(parts) + "\n"
 
@@ -75,6 +77,24 @@ def _figures(entry: Mapping[str, Any]) -> str:
         f"{entry['status']:<12} {duration(entry['duration']):>8} {duration(entry['queue_wait']):>8} "
         f"{entry['attempts']:>5} {len(entry['files_changed']):>5}"
     )
+
+
+def _conflicts(found: Mapping[str, Any]) -> list[str]:
+    """Say which branches git cannot merge by itself, and the order with the fewest of them."""
+    pairs = found["pairs"]
+    if not pairs:
+        return []
+    lines = [f"Conflicts: {len(pairs)} pairs of branches"]
+    for pair in pairs[:_CONFLICT_LINES]:
+        line = f"  {one_line(pair['a'])} and {one_line(pair['b'])}: {one_line(', '.join(pair['files']))}"
+        lines.append(_clip(line, _WIDTH - 1))
+    if len(pairs) > _CONFLICT_LINES:
+        lines.append(f"  and {len(pairs) - _CONFLICT_LINES} more; `orchestrator report --json` has all")
+    order = (
+        f"  merged in this order, {len(found['conflicting'])} of them conflict: {' '.join(found['order'])}"
+    )
+    lines += textwrap.wrap(order, _WIDTH - 1, subsequent_indent="    ", break_on_hyphens=False)
+    return ["\n".join(lines)]
 
 
 def _decisions(report: Mapping[str, Any]) -> list[str]:

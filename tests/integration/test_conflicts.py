@@ -1,0 +1,155 @@
+"""Who conflicts with whom: real branches, compared with what git itself says when it merges them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.git.repository import open_repository
+from orchestrator.journal.state import load_state
+from orchestrator.landing.conflicts import find_conflicts
+from orchestrator.report.build import build_report
+from tests.integration.run_fixtures import IDENTITY, git, make_repository, make_run, shell, task
+
+LINES = [f"line {number}" for number in range(12)]
+
+
+def change(line: int, text: str) -> Callable[[Path], None]:
+    def edit(repo: Path) -> None:
+        lines = (repo / "text").read_text().splitlines()
+        lines[line] = text
+        (repo / "text").write_text("\n".join([*lines, ""]))
+
+    return edit
+
+
+def rename(new: str) -> Callable[[Path], None]:
+    return lambda repo: git(repo, "mv", "text", new) and None
+
+
+def folder_renamed(repo: Path) -> None:
+    git(repo, "mv", "lib", "library")
+
+
+def in_folder(repo: Path) -> None:
+    (repo / "lib" / "new.txt").write_text("new\n")
+
+
+def folder_in_place_of_file(repo: Path) -> None:
+    (repo / "plain").unlink()
+    (repo / "plain").mkdir()
+    (repo / "plain" / "inner").write_text("inner\n")
+
+
+#: Each kind of change that one branch makes.
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "first-line": change(0, "one"),
+    "first-line-too": change(0, "two"),
+    "last-line": change(11, "end"),
+    "deleted": lambda repo: (repo / "text").unlink(),
+    "renamed": rename("new-name"),
+    "renamed-else": rename("other-name"),
+    "binary": lambda repo: (repo / "image").write_bytes(b"\0\1\2" * 40),
+    "binary-too": lambda repo: (repo / "image").write_bytes(b"\0\3\4" * 40),
+    "added": lambda repo: (repo / "added").write_text("mine\n"),
+    "added-too": lambda repo: (repo / "added").write_text("yours\n"),
+    "executable": lambda repo: (repo / "plain").chmod(0o755),
+    "a-link": lambda repo: ((repo / "plain").unlink(), (repo / "plain").symlink_to("text")),
+    "plain-edited": lambda repo: (repo / "plain").write_text("edited\n"),
+    "folder-for-file": folder_in_place_of_file,
+    "folder-renamed": folder_renamed,
+    "in-folder": in_folder,
+    "odd name": lambda repo: (repo / "a\tb\nc").write_text("odd\n"),
+    "odd name too": lambda repo: (repo / "a\tb\nc").write_text("even\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A repository with one branch for each change."""
+    repo = make_repository(tmp_path_factory.mktemp("conflicts") / "repo")
+    (repo / "text").write_text("\n".join([*LINES, ""]))
+    (repo / "image").write_bytes(bytes(range(256)))
+    (repo / "plain").write_text("plain\n")
+    (repo / "lib").mkdir()
+    for name in ("a", "b"):
+        (repo / "lib" / name).write_text(f"{name}\n" * 20)
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "base")
+    commits = {}
+    for number, (name, edit) in enumerate(CHANGES.items()):
+        git(repo, "checkout", "-q", "-b", f"b{number}", "main")
+        edit(repo)
+        git(repo, "add", "-A")
+        git(repo, "commit", "-qm", name)
+        commits[name] = git(repo, "rev-parse", "HEAD")
+    git(repo, "checkout", "-q", "main")
+    return repo, commits
+
+
+def objects(repo: Path) -> set[str]:
+    return {str(path) for path in (repo / ".git" / "objects").rglob("*") if path.is_file()}
+
+
+def really_conflicts(repo: Path, ours: str, theirs: str) -> bool:
+    git(repo, "checkout", "-q", "--detach", ours)
+    done = subprocess.run(
+        ["git", *IDENTITY, "merge", "-q", "--no-edit", theirs], cwd=repo, capture_output=True, check=False
+    )
+    git(repo, "reset", "-q", "--hard", ours)
+    subprocess.run(["git", "clean", "-qfdx"], cwd=repo, check=True)
+    git(repo, "checkout", "-q", "main")
+    return done.returncode != 0
+
+
+def test_every_verdict_is_that_of_a_real_merge(world: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    repo, commits = world
+    before = objects(repo)
+    found = find_conflicts(open_repository(repo), commits, {})
+    assert objects(repo) == before, "something was written into the user's repository"
+    ours = {(pair.a, pair.b) for pair in found.pairs}
+    for a, b in itertools.combinations(commits, 2):
+        assert ((a, b) in ours) == really_conflicts(repo, commits[a], commits[b]), (a, b)
+    assert 15 < len(ours) < 120
+    kinds = {conflict.kind for pair in found.pairs for conflict in pair.conflicts}
+    assert {"contents", "modify/delete", "rename/rename", "binary"} <= kinds
+    odd = next(pair for pair in found.pairs if (pair.a, pair.b) == ("odd name", "odd name too"))
+    assert odd.files == ("a\tb\nc",)
+
+
+def test_nothing_of_the_repository_is_executed(world: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    repo, commits = world
+    mark = tmp_path / "ran"
+    git(repo, "config", "merge.evil.driver", f"touch {mark}; false")
+    (repo / ".git" / "info" / "attributes").write_text("* merge=evil\n")
+    try:
+        two = {name: commits[name] for name in ("first-line", "first-line-too")}
+        found = find_conflicts(open_repository(repo), two, {})
+    finally:
+        (repo / ".git" / "info" / "attributes").unlink()
+        git(repo, "config", "--unset", "merge.evil.driver")
+    assert [pair.files for pair in found.pairs] == [("text",)]
+    assert not mark.exists()
+
+
+def test_a_run_says_who_conflicts_and_in_which_order_to_merge(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo")
+    tasks = [
+        task("first", shell("echo one > README.md")),
+        task("apart", shell("echo x > apart")),
+        task("second", shell("echo two > README.md")),
+        task("builds", shell("echo more >> README.md"), needs=["second"]),
+        task("nothing", shell("true")),
+    ]
+    running = make_run(repo, tasks)
+    asyncio.run(running.execute())
+    report = build_report(load_state(running.directory))
+    pairs = [(pair["a"], pair["b"], pair["files"]) for pair in report["conflicts"]["pairs"]]
+    assert pairs == [("first", "second", ["README.md"]), ("first", "builds", ["README.md"])]
+    assert report["conflicts"]["order"] == ["apart", "second", "builds", "first"]
+    assert report["conflicts"]["conflicting"] == ["first"]
