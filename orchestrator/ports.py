@@ -88,6 +88,11 @@ class Session(Protocol):
         ...
 
     @property
+    def login_dir(self) -> Path | None:
+        """Where the user's login is lent to sandboxed workers; None: it is in reach where it lies."""
+        ...
+
+    @property
     def resume_id(self) -> str | None:
         """The agent's own session to go on with; None: a new one."""
         ...

@@ -18,6 +18,7 @@ from orchestrator.agents.claude_setup import (
 )
 from orchestrator.agents.claude_turn import ClaudeTurn, NoAnswer
 from orchestrator.agents.json_lines import JsonLines
+from orchestrator.agents.logins import CLAUDE, shared_login
 from orchestrator.errors import AgentProtocolError, SpawnError
 from orchestrator.model.event import EventKind
 from orchestrator.model.installation import Installation
@@ -54,9 +55,10 @@ class ClaudeAgent:
         argv = command_line(program, session, session_id, resumed=resumed)
         lines = JsonLines()
         try:
-            await lines.start(session, argv, environment(session, folder))
-            session.emit(EventKind.AGENT_SESSION, session_id=session_id)
-            return replace(await _turn(session, lines, resumed=resumed), session_id=session_id)
+            async with shared_login(session, CLAUDE) as login:
+                await lines.start(session, argv, environment(session, folder, login))
+                session.emit(EventKind.AGENT_SESSION, session_id=session_id)
+                return replace(await _turn(session, lines, resumed=resumed), session_id=session_id)
         finally:
             lines.close()
 

@@ -55,9 +55,13 @@ def command_line(program: Path, session: Session, session_id: str, *, resumed: b
     ]
 
 
-def environment(session: Session, folder: Path) -> dict[str, str]:
-    """Return what goes on top of the session's environment."""
+def environment(session: Session, folder: Path, login: Path | None) -> dict[str, str]:
+    """Return what goes on top of the session's environment; `login` is where all workers' login lies."""
     own = {**_QUIET, "CLAUDE_CONFIG_DIR": str(folder)}
+    if login is not None:
+        # Empty is the user's default, under which a keychain knows it as well.
+        default = login == Path(session.env.get("HOME", ""), ".claude")
+        own["CLAUDE_SECURESTORAGE_CONFIG_DIR"] = "" if default else str(login)
     if tmp_dir := session.env.get("TMPDIR"):
         own["CLAUDE_CODE_TMPDIR"] = tmp_dir
     return own

@@ -156,6 +156,7 @@ class _Attempt:
                 tmp_dir=belongings.tmp_dir,
                 prompt_file=belongings.prompt_file,
                 config_dir=self.spec.config_dir,
+                login_dir=self.spec.login_dir,
                 git=self.workspace.git_folders,
             )
             self.wrap = self.around.sandbox.confine(place, self.env)

@@ -49,6 +49,8 @@ async def attempt_belongings(
 def _make(spec: AttemptSpec, source: EnvironmentSource, mask: Mask) -> Belongings:
     spec.directory.mkdir(parents=True, exist_ok=True)
     spec.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if spec.login_dir:
+        spec.login_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     prompt_file = spec.directory / "prompt.md"
     prompt_file.write_text(spec.task.prompt, encoding="utf-8", errors="surrogateescape")
     tmp_dir = make_private_tmp(source.run_tmp, spec.task.id, spec.attempt)

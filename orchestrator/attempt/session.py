@@ -77,6 +77,11 @@ class AttemptSession:
         return self._spec.config_dir
 
     @property
+    def login_dir(self) -> Path | None:
+        """The folder in which the user's login is lent to sandboxed workers."""
+        return self._spec.login_dir
+
+    @property
     def resume_id(self) -> str | None:
         """The agent's own session to go on with."""
         return self._spec.resume_id

@@ -28,6 +28,7 @@ class AttemptSpec:
     agent: Agent
     directory: Path  #: where its logs go
     config_dir: Path  #: the agent's own settings and sessions, kept from attempt to attempt
+    login_dir: Path | None = None  #: where a sandboxed agent finds the user's login; None: at its own place
     resume_id: str | None = None  #: the agent's own session to go on with
     needs: tuple[str, ...] = ()  #: commits that its workspace builds on
     setup: tuple[str, ...] = ()

@@ -24,4 +24,5 @@ class Confinement:
     tmp_dir: Path  #: removed after the attempt
     prompt_file: Path
     config_dir: Path | None = None  #: the agent's own settings and sessions, kept for the next attempt
+    login_dir: Path | None = None  #: the user's login for its agent, which all its workers share
     git: GitFolders | None = None

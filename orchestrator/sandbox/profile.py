@@ -83,6 +83,7 @@ def build_profile(
         Mount(place.workspace, Access.WRITE),
         *(_own_checkout(place.git) if place.git and place.git.branch is None else ()),
         *((Mount(place.config_dir, Access.WRITE),) if place.config_dir else ()),
+        *((Mount(place.login_dir, Access.WRITE),) if place.login_dir else ()),
         Mount(place.prompt_file, Access.READ),
         *extra,
     ]

@@ -1,0 +1,89 @@
+"""The peers: each agent's own command line without us, on the same task and the same model server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: What the task's scripted model writes and runs; the bare command lines are told to allow just that.
+CODEX_CONFIG = """\
+model = "scripted"
+model_provider = "scripted"
+check_for_update_on_startup = false
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+[model_providers.scripted]
+name = "scripted"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "OPENAI_API_KEY"
+[features]
+plugins = false
+[analytics]
+enabled = false
+[projects."{folder}"]
+trust_level = "trusted"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What one process tree took."""
+
+    began: float  #: monotonic
+    wall: float
+    cpu: float
+    exit_code: int
+
+
+def run_bare(agent: str, program: str, prompt: str, *, url: str, folder: Path, home: Path) -> Spent:
+    """Run the agent's own command line in `folder` to its end."""
+    argv, env = _command(agent, program, prompt, url=url, folder=folder, home=home)
+    began = time.monotonic()
+    process = subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Spent(
+        began=began,
+        wall=time.monotonic() - began,
+        cpu=usage.ru_utime + usage.ru_stime,
+        exit_code=process.returncode,
+    )
+
+
+def _command(
+    agent: str, program: str, prompt: str, *, url: str, folder: Path, home: Path
+) -> tuple[list[str], dict[str, str]]:
+    env = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **endpoints(url)}
+    if agent == "claude":
+        argv = [program, "-p", prompt, "--output-format", "stream-json", "--verbose"]
+        return [*argv, "--permission-mode", "acceptEdits", "--allowedTools", "Bash"], env
+    codex_home = home / "codex"
+    codex_home.mkdir(exist_ok=True)
+    (codex_home / "config.toml").write_text(CODEX_CONFIG.format(url=url, folder=folder))
+    return [program, "exec", "--json", prompt], env | {"CODEX_HOME": str(codex_home)}
+
+
+def endpoints(url: str) -> Mapping[str, str]:
+    """Variables that lead both agents to the scripted model, with keys that open nothing."""
+    return {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "dummy",
+        "OPENAI_BASE_URL": f"{url}/v1",
+        "OPENAI_API_KEY": "dummy",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+    }
