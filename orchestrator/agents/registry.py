@@ -17,8 +17,14 @@ ENTRY_POINT_GROUP = "orchestrator.agents"
 
 _BUILT_IN = {
     "claude": "orchestrator.agents.claude:ClaudeAgent",
+    "codex": "orchestrator.agents.codex:CodexAgent",
     "command": "orchestrator.agents.command:CommandAgent",
     "demo": "orchestrator.agents.demo:DemoAgent",
+    "gemini": "orchestrator.agents.acp_presets:gemini",
+    "opencode": "orchestrator.agents.acp_presets:opencode",
+    "qwen": "orchestrator.agents.acp_presets:qwen",
+    "claude-acp": "orchestrator.agents.acp_presets:claude_acp",
+    "codex-acp": "orchestrator.agents.acp_presets:codex_acp",
 }
 
 
