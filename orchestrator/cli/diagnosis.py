@@ -58,6 +58,7 @@ def all_findings(repo: Path, home: Path) -> Iterator[Finding]:
     yield check_open_files()
     yield check_pty()
     yield check_containment()
+    yield check_boundary(home)
     yield check_terminal()
     yield from find_programs()
 
@@ -202,6 +203,23 @@ def _check_subreaper() -> Finding:
         mend = "use a kernel and a container that allow PR_SET_CHILD_SUBREAPER"
         return Finding(name="containment", status="fail", found="no subreaper", mend=mend)
     return Finding(name="containment", status="ok", found="/proc and subreaper")
+
+
+def check_boundary(home: Path) -> Finding:
+    """Whether runs have a sandbox here; the first look after a boot makes real attempts to get out of one."""
+    from orchestrator.sandbox.choose import choose_sandbox, tested
+
+    choice = choose_sandbox("auto", state_home=home)
+    if choice.bwrap is None:
+        found = f"no sandbox: agents run with your rights ({choice.reason})"
+        mend = "install bubblewrap 0.8 or newer" if "not installed" in choice.reason else None
+        return Finding(name="boundary", status="warn", found=found, mend=mend)
+    version = subprocess.run(
+        [choice.bwrap, "--version"], capture_output=True, text=True, check=False, timeout=10
+    ).stdout.strip()
+    probes = len(tested(choice.bwrap, home).probes)
+    found = f"sandboxed by {version}: {probes} of {probes} checks of its self-test hold"
+    return Finding(name="boundary", status="ok", found=found)
 
 
 def check_terminal() -> Finding:

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.cli.runs import is_over
 from orchestrator.config import OrchestratorConfig, workspaces_dir
 from orchestrator.errors import JournalError, OrchestratorError
+from orchestrator.executors.recovery import end_orphans
 from orchestrator.git.repository import open_repository
 from orchestrator.journal.runs import is_live, list_runs, run_dir
 from orchestrator.journal.state import load_state
@@ -36,6 +37,8 @@ class Sweep:
 
 def sweep_runs(repo: Path | None, older_than_s: float | None, *, dry_run: bool) -> list[Sweep]:
     """Go over all ended runs; a run that is going is never touched."""
+    if not dry_run:
+        end_orphans()
     folders = [run_dir(run_id) for run_id in list_runs()]
     ended = [folder for folder in folders if not is_live(folder) and (repo is None or is_over(repo, folder))]
     done = [_sweep(folder, older_than_s, dry_run=dry_run) for folder in ended]

@@ -110,6 +110,12 @@ def remove_run_tmp(run_id: str) -> None:
     remove_tree(_tmp_root() / run_id)
 
 
+def runs_with_tmp() -> list[str]:
+    """Return the ids of the runs, of whatever state folder, that have a folder for temporary files."""
+    root = _tmp_root()
+    return [entry.name for entry in root.iterdir()] if root.is_dir() else []
+
+
 def _tmp_root() -> Path:
     return Path(tempfile.gettempdir()) / f"orch-{os.getuid()}"
 

@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
+from orchestrator.executors.recovery import end_orphans
 from orchestrator.sandbox.orphans import remove_orphans
+from tests.integration.run_fixtures import make_repository, task
+from tests.integration.run_fixtures import run as run_tasks
 from tests.integration.sandbox_fixtures import Cell, needs_bubblewrap
 from tests.integration.sessions_fixtures import FAMILY, Bench, in_bench
 
@@ -127,3 +131,91 @@ def test_a_sandbox_without_a_shim_is_found_by_the_run_it_belongs_to(tmp_path: Pa
         assert lost.pid in remove_orphans(cell.run_dir)
     wait_until_empty(tmp_path)
     assert remove_orphans(cell.run_dir) == []
+
+
+RUN = """
+import asyncio, os, sys
+from pathlib import Path
+from tests.integration.run_fixtures import make_run, task
+
+def hear(event):
+    print(event.kind, event.data.get("pid", ""), flush=True)
+
+tasks = [task("a", sys.argv[3:])]
+made = make_run(Path(sys.argv[1]), tasks, hear, sandbox=sys.argv[2], isolation="worktree")
+asyncio.run(made.execute())
+"""
+
+
+def start_run(argv: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
+
+
+def wait_until_started(run: subprocess.Popen[str]) -> None:
+    assert run.stdout is not None
+    said = []
+    while line := run.stdout.readline():
+        said.append(line)
+        if line.startswith("process.started"):
+            return
+    raise AssertionError(f"the run ended early: {said}")
+
+
+def kill_all_that_watch(run: psutil.Process) -> None:
+    """The nursery and the shims at once with the orchestrator: nobody is left that could clean up."""
+    watching = [run, *run.children()]
+    watching += [shim for nursery in run.children() for shim in nursery.children()]
+    for process in watching:
+        process.suspend()
+    for process in watching:
+        process.kill()
+
+
+@pytest.mark.parametrize("sandbox", ["on", "off"])
+def test_the_next_run_ends_what_a_run_left_that_was_killed_with_all_its_shims(
+    tmp_path: Path, home: Path, sandbox: str
+) -> None:
+    repo = make_repository(tmp_path / "repo")
+    name = f"orch-lost-{tmp_path.name[-16:]}"
+    line = f"setsid bash -c 'exec -a {name} sleep 300' & (exec -a {name} sleep 300) & wait"
+    argv = [sys.executable, "-c", RUN, str(repo), sandbox, "/bin/bash", "-c", line]
+    with start_run(argv) as run, ExitStack() as stack:
+        stack.callback(run.kill)
+        wait_until_started(run)
+        deadline = time.monotonic() + 20
+        while len(named(name)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(named(name)) == 2
+        kill_all_that_watch(psutil.Process(run.pid))
+    if sandbox == "off":
+        assert len(named(name)) == 2, "the test would prove nothing"
+    (result,) = run_tasks(repo, [task("b", ["true"])], sandbox="off")
+    assert result.success
+    deadline = time.monotonic() + GONE_S
+    while named(name) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert named(name) == []
+
+
+def test_a_run_that_lives_loses_nothing_to_the_next_one(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo")
+    line = f"while [ ! -e {tmp_path}/over ]; do sleep 0.05; done; echo fine"
+    argv = [sys.executable, "-c", RUN, str(repo), "off", "/bin/sh", "-c", line]
+    with start_run(argv) as other, ExitStack() as stack:
+        stack.callback(other.kill)
+        wait_until_started(other)
+        run_tasks(repo, [task("b", ["true"])], sandbox="off")
+        (tmp_path / "over").touch()
+        told = other.communicate(timeout=60)[0]
+    assert other.returncode == 0
+    assert "worker.finished" in told
+    assert end_orphans() == []
+
+
+def named(name: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or [""]
+        if words[0] == name and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
