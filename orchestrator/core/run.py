@@ -14,7 +14,6 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.agents.logins import lent_folder
-from orchestrator.agents.logins import lent_folder
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.masking import masked, run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
@@ -260,7 +259,6 @@ class Run:
             agent=self.plan.agents[task.id],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
             config_dir=self.directory / "agents" / task.id,
-            login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
             login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
             needs=(*self.plan.built_on.get(task.id, ()), *commits),
             setup=config.setup,
