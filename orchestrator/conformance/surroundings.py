@@ -12,6 +12,9 @@ DUMMY_KEY = "key-of-the-scripted-model"
 #: Of the user's environment, what programs need to be found and to write text; nothing that names a service.
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "NO_COLOR", "TERM")
 
+#: An error that stays must show within seconds; Claude Code tries ten times otherwise, for minutes.
+_QUICK = {"CLAUDE_CODE_MAX_RETRIES": "2"}
+
 
 def endpoints(url: str) -> dict[str, str]:
     """Variables that lead the programs of the known agents to the model server at `url`."""
@@ -32,7 +35,7 @@ def clean_environment(url: str, folder: Path, source: Mapping[str, str]) -> dict
     home.mkdir(parents=True, exist_ok=True)
     kept = {name: source[name] for name in _KEPT if name in source}
     state = {"HOME": str(home), "ORCHESTRATOR_HOME": str(folder / "state"), "GIT_CONFIG_NOSYSTEM": "1"}
-    return {**kept, **state, **endpoints(url)}
+    return {**kept, **state, **_QUICK, **endpoints(url)}
 
 
 @contextmanager
