@@ -29,7 +29,8 @@ def read(path: str, body: Mapping[str, Any]) -> ModelRequest:
     del path
     given = body.get("input")
     entries = [{"role": "user", "content": given}] if isinstance(given, str) else objects(given)
-    tools = objects(body.get("tools"))
+    added = [entry for entry in entries if entry.get("type") == "additional_tools"]
+    tools = [tool for holder in (body, *added) for tool in _tools(holder)]
     return ModelRequest(
         model=str(body.get("model")),
         items=[_item(entry) for entry in entries],
@@ -38,6 +39,12 @@ def read(path: str, body: Mapping[str, Any]) -> ModelRequest:
         schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         limit=body.get("max_output_tokens"),
     )
+
+
+def _tools(holder: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tools of a request or of an entry in it; those of a namespace come without its name."""
+    for tool in objects(holder.get("tools")):
+        yield from objects(tool.get("tools")) if tool.get("type") == "namespace" else (tool,)
 
 
 def _item(entry: Mapping[str, Any]) -> Item:

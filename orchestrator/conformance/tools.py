@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ def _changed(path: str, old: str, new: str) -> str:
     return f"*** Begin Patch\n*** Update File: {path}\n@@\n{before}{after}*** End Patch\n"
 
 
+def _code(tool: str, argument: Mapping[str, Any] | str) -> str:
+    """Codex gives newer models one tool, which runs JavaScript that calls the others."""
+    return f"text(await tools.{tool}({json.dumps(argument)}));"
+
+
 def _by_shell(patch: str) -> str:
     return f"apply_patch <<'END_OF_PATCH'\n{patch}END_OF_PATCH\n"
 
@@ -42,6 +48,7 @@ _WRITERS: Sequence[tuple[str, _Arguments]] = (
     ("write_file", lambda path, content: {"file_path": path, "content": content}),
     ("write", lambda path, content: {"filePath": path, "content": content}),
     ("apply_patch", _added),
+    ("exec", lambda path, content: _code("apply_patch", _added(path, content))),
     ("exec_command", lambda path, content: {"cmd": _by_shell(_added(path, content))}),
     ("shell_command", lambda path, content: {"command": _by_shell(_added(path, content))}),
 )
@@ -58,6 +65,7 @@ _EDITORS: Sequence[tuple[str, _Arguments]] = (
     ),
     ("edit", lambda path, old, new: {"filePath": path, "oldString": old, "newString": new}),
     ("apply_patch", _changed),
+    ("exec", lambda path, old, new: _code("apply_patch", _changed(path, old, new))),
     ("exec_command", lambda path, old, new: {"cmd": _by_shell(_changed(path, old, new))}),
     ("shell_command", lambda path, old, new: {"command": _by_shell(_changed(path, old, new))}),
 )
@@ -73,6 +81,7 @@ _SHELLS: Sequence[tuple[str, _Arguments]] = (
         lambda line: {"command": line, "description": "scripted", "is_background": False},
     ),
     ("bash", lambda line: {"command": line, "description": "scripted"}),
+    ("exec", lambda line: _code("exec_command", {"cmd": line})),
     ("exec_command", lambda line: {"cmd": line}),
     ("shell_command", lambda line: {"command": line}),
     ("shell", lambda line: {"command": ["bash", "-lc", line]}),
