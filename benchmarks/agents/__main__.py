@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,8 +59,8 @@ def _rows(rounds: int, server: ModelServer, ground: Path) -> Iterator[dict[str, 
     programs = {name: program for name in AGENTS if (program := _program(name))}
     for round_ in range(1, rounds + 1):
         for agent, program in programs.items():
-            yield {"round": round_, **_bare(agent, program, server, ground)}
             for count in (1, FEW, MANY):
+                yield {"round": round_, **_bare(agent, program, count, server, ground)}
                 yield {"round": round_, **_product(agent, count, "off", server, ground)}
             yield {"round": round_, **_product(agent, 1, "on", server, ground)}
 
@@ -72,18 +71,20 @@ def _program(name: str) -> str | None:
     return str(found) if found else None
 
 
-def _bare(agent: str, program: str, server: ModelServer, ground: Path) -> dict[str, Any]:
-    folder, home = _place(ground)
+def _bare(agent: str, program: str, count: int, server: ModelServer, ground: Path) -> dict[str, Any]:
+    places = [_place(ground) for _ in range(count)]
+    prompts = [f"{prompt_for('trivial')}/{number}" for number in range(count)]
     seen = len(server.requests)
-    spent = run_bare(agent, program, prompt_for("trivial"), url=server.url, folder=folder, home=home)
+    spent = run_bare(agent, program, prompts, url=server.url, places=places)
+    undone = [folder for folder, _ in places if not (folder / "hello.txt").exists()]
     return {
         "agent": agent,
         "how": "bare",
-        "workers": 1,
+        "workers": count,
         "first_request": round(server.requests[seen].at - spent.began, 4),
         "wall": round(spent.wall, 4),
         "cpu": round(spent.cpu, 4),
-        "failed": [] if (folder / "hello.txt").exists() else [f"exit status {spent.exit_code}"],
+        "failed": [f"exit statuses {spent.exit_codes}"] if undone else [],
     }
 
 
@@ -132,9 +133,7 @@ def render(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"# Agents, {datetime.now(UTC):%Y-%m-%d}",
         "",
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, {shutil.which('git') and _git()}, "
-        f"medians of {max(row['round'] for row in rows)} rounds. The task: one file written, one command, "
-        "three requests to a scripted model on this machine.",
+        _conditions(rows),
         "",
         "| agent | how | workers | first request s | wall s | processor s, whole tree |",
         "|---|---|---|---|---|---|",
@@ -145,7 +144,7 @@ def render(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {agent} | {how} | {workers} | {figures} |")
     lines += [
         "",
-        f"What one more worker costs, from {FEW} and {MANY} workers in one run:",
+        f"What one more worker costs, from {FEW} and {MANY} of them at once:",
         "",
         "| agent | processor s over the bare command line (goal: 0.1) | MiB of the orchestrator (goal: 15) |",
         "|---|---|---|",
@@ -153,9 +152,18 @@ def render(rows: Sequence[dict[str, Any]]) -> str:
     for agent in sorted({row["agent"] for row in rows}):
         few, many = (_same(rows, agent, "product", count) for count in (FEW, MANY))
         more = {key: (_median(many, key) - _median(few, key)) / (MANY - FEW) for key in ("cpu", "memory_mib")}
-        over = more["cpu"] - _median(_same(rows, agent, "bare", 1), "cpu")
+        bare = [_median(_same(rows, agent, "bare", count), "cpu") for count in (FEW, MANY)]
+        over = more["cpu"] - (bare[1] - bare[0]) / (MANY - FEW)
         lines.append(f"| {agent} | {over:.3f} | {more['memory_mib']:.2f} |")
     return "\n".join([*lines, ""])
+
+
+def _conditions(rows: Sequence[dict[str, Any]]) -> str:
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, {_git()}, "
+        f"medians of {max(row['round'] for row in rows)} rounds. The task: one file written, one command, "
+        "three requests to a scripted model on this machine."
+    )
 
 
 def _same(rows: Sequence[dict[str, Any]], agent: str, how: str, workers: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,36 +30,43 @@ trust_level = "trusted"
 """
 
 
+#: A repository to work in, and a home.
+Place = tuple[Path, Path]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What one process tree took."""
+    """What some process trees took."""
 
     began: float  #: monotonic
     wall: float
     cpu: float
-    exit_code: int
+    exit_codes: tuple[int, ...]
 
 
-def run_bare(agent: str, program: str, prompt: str, *, url: str, folder: Path, home: Path) -> Spent:
-    """Run the agent's own command line in `folder` to its end."""
-    argv, env = _command(agent, program, prompt, url=url, folder=folder, home=home)
+def run_bare(agent: str, program: str, prompts: Sequence[str], *, url: str, places: Sequence[Place]) -> Spent:
+    """Run the agent's own command line once in each place, all at once, to their ends."""
     began = time.monotonic()
-    process = subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Spent(
-        began=began,
-        wall=time.monotonic() - began,
-        cpu=usage.ru_utime + usage.ru_stime,
-        exit_code=process.returncode,
-    )
+    running = []
+    for prompt, (folder, home) in zip(prompts, places, strict=True):
+        argv, env = _command(agent, program, prompt, url=url, folder=folder, home=home)
+        running.append(
+            subprocess.Popen(
+                argv,
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+    cpu = 0.0
+    for process in running:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu += usage.ru_utime + usage.ru_stime
+    exit_codes = tuple(process.returncode for process in running)
+    return Spent(began=began, wall=time.monotonic() - began, cpu=cpu, exit_codes=exit_codes)
 
 
 def _command(
