@@ -223,7 +223,11 @@ CASES: Sequence[Case] = (
     Case(
         name="resume",
         about="a session is gone on with",
-        scripts={"resume": [_spent(_DONE, 1000, 50)], "resumed": [_spent(_DONE, 1000, 50)]},
+        scripts={
+            # A turn without a tool is not worth a session to some agents.
+            "resume": [_spent(_run("touch first.txt"), 1000, 50), _DONE],
+            "resumed": [_spent(_DONE, 1000, 50)],
+        },
         judge=_resume,
         then="resumed",
     ),

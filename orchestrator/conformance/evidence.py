@@ -67,8 +67,8 @@ class Evidence:
         return sum(event.kind is kind and event.data["verdict"] == Verdict.ALLOW for event in self.events)
 
     def heard(self) -> str:
-        """All that its tools told the model."""
-        return "\n".join(text for seen in self.requests for text in seen.request.results())
+        """All that the model was told, by its tools or beside them."""
+        return "\n".join(item.text for seen in self.requests for item in seen.request.items)
 
     def end(self) -> str:
         """How it ended, in words."""

@@ -14,6 +14,8 @@ from orchestrator.conformance.tools import Call, calls_of
 
 #: Names a turn in the ids of its calls; some clients put words of their own before it.
 _TURN = re.compile(r"turn[0-9a-f]{12}")
+#: Codex's tool `exec` may come back before its JavaScript has ended; the tool `wait` goes on with it.
+_CELL = re.compile(r"Script running with cell ID (\w+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,19 @@ class ModelRequest:
         """What the client's tools gave back, as the model reads it."""
         return tuple(item.text for item in self.items if item.role == "result")
 
+    def unfinished(self) -> Step | None:
+        """The waiting that has to come before the next turn, for what the last one started still runs."""
+        ends = [place for place, item in enumerate(self.items) if item.role == "model"]
+        newest = self.items[ends[-1] + 1 :] if ends else ()
+        cells = [cell for item in newest if item.role == "result" for cell in _CELL.findall(item.text)]
+        return Step(tool=("wait", {"cell_id": cells[-1]})) if cells else None
+
+    def turn(self) -> str:
+        """The name of the turn that goes on in what is answered now."""
+        ids = [call_id for item in self.items for call_id in item.call_ids]
+        names = [name for call_id in ids for name in _TURN.findall(call_id)]
+        return names[-1] if names and self.unfinished() else f"turn{uuid.uuid4().hex[:12]}"
+
     def is_aside(self) -> bool:
         """Whether it is the client's own question (a title, a summary, a test of the key)."""
         return self.schema is not None or self.limit == 1
@@ -98,7 +113,7 @@ class Refused:
 def reply_to(request: ModelRequest, step: Step) -> ModelReply:
     """Say and do what the step says, with the tools that the client offers."""
     calls = calls_of(step, request.tools)
-    turn = f"turn{uuid.uuid4().hex[:12]}"
+    turn = request.turn()
     text = step.say
     if step.stop == "refusal":
         text = text or "I will not do that."
@@ -106,7 +121,7 @@ def reply_to(request: ModelRequest, step: Step) -> ModelReply:
         text = text or "(the client offers no tool for this step)"
     return ModelReply(
         text=text,
-        calls=[(f"{turn}_{place}", call) for place, call in enumerate(calls)],
+        calls=[(f"{turn}_{place}_{uuid.uuid4().hex[:8]}", call) for place, call in enumerate(calls)],
         stop=step.stop,
         input_tokens=step.input_tokens,
         output_tokens=step.output_tokens,

@@ -42,7 +42,7 @@ class Seen:
     body: Mapping[str, Any]
     script: str | None  #: None: a conversation without a script
     step: int
-    aside: bool  #: the client's own question, such as for a title
+    aside: bool  #: no turn of the script: a client's own question, such as for a title, or waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,7 @@ class ModelServer:
         request: ModelRequest = api.read(path, body)
         mark, number = request.mark(), request.step_number()
         step = step_at(self.scripts, mark, number)
+        waiting = request.unfinished()
         aside = request.is_aside() or (step.acts() and not request.tools)
         seen = Seen(
             at=time.monotonic(),
@@ -124,12 +125,11 @@ class ModelServer:
             body=body,
             script=mark,
             step=number,
-            aside=aside,
+            aside=aside or waiting is not None,
         )
-        refused = None if aside else self._refused(api, step, (mark, number))
+        refused = None if seen.aside else self._refused(api, step, (mark, number))
         self._remember(seen)
-        step = _aside(request) if aside else step
-        return _answer(api, request, step, refused)
+        return _answer(api, request, _aside(request) if aside else waiting or step, refused)
 
     def _refused(self, api: ModuleType, step: Step, place: tuple[str | None, int]) -> Refused | None:
         if step.stop == "context":
