@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec
 from orchestrator.model.result import Status
+from orchestrator.secrets import user_mask
 from orchestrator.workspaces.tripwire import Alarm, Tripwire
 
 EVIDENCE = "tripwire.diff"
@@ -31,7 +32,7 @@ async def under_tripwire(
 def _alarmed(report: AttemptReport, alarm: Alarm, directory: Path) -> AttemptReport:
     """Keep the evidence and fail the attempt. What was stopped stays stopped; its message says both."""
     evidence = directory / EVIDENCE
-    evidence.write_text(alarm.evidence(), encoding="utf-8", errors="replace")
+    evidence.write_text(user_mask().text(alarm.evidence()), encoding="utf-8", errors="replace")
     outcome = report.outcome
     before = f"{outcome.error_message}; " if outcome.error_message else ""
     message = (
