@@ -60,7 +60,7 @@ class CodexAgent:
         try:
             process = await lines.start(session, argv, {"CODEX_HOME": str(home)})
             outcome = await _carried_out(turn)
-            end = await _left(process)
+            end = await _left(process) if turn.over else None
         finally:
             lines.close()
         usage = turn.usage.usage()

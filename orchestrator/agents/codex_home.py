@@ -28,7 +28,7 @@ _OFF = (
     *("apps", "browser_use", "computer_use", "daemon_auto_start", "goals", "hooks", "image_generation"),
     *("in_app_browser", "plugins", "prevent_idle_sleep", "remote_plugin", "shell_snapshot"),
     *("skill_mcp_dependency_install", "tool_suggest", "unbounded_connection_retries"),
-    *("unified_exec_tty", "view_image"),
+    *("sleep_tool", "unified_exec_tty", "view_image"),
 )
 _SETTINGS = """\
 check_for_update_on_startup = false

@@ -52,6 +52,7 @@ class CodexTurn:
         self._session, self._lines, self._patience = session, lines, patience
         self.thread_id: str | None = None
         self.usage = UsageCount()
+        self.over = False  #: whether Codex itself ended the turn
         self._approvals = Approvals(session, lines)
         self._loop = asyncio.get_running_loop()
         self._turn_id: str | None = None
@@ -225,7 +226,7 @@ class CodexTurn:
         elif method == "turn/started":
             self._turn_id = _id_in(params, "turn")
         elif method == "turn/completed":
-            turn = params.get("turn")
+            turn, self.over = params.get("turn"), True
             self._end = self._judged(turn if isinstance(turn, dict) else {})
 
     def _judged(self, turn: Params) -> Outcome:

@@ -25,7 +25,8 @@ class UsageCount:
             self._before = total
         elif self._before is None:
             self._before = (total[0] - last[0], total[1] - last[1])
-        self._total = total
+        # A context that overflowed is told as a thread that used nothing.
+        self._total = max(self._total, total)
 
     def usage(self) -> Usage:
         """What was used since; nothing where Codex told nothing. It tells no cost and no requests."""
