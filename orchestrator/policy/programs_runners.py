@@ -181,8 +181,14 @@ _NPM_SHORT = frozenset(("test", "t", "tst"))
 _YARN_SHORT = frozenset(("test", "lint", "build", "typecheck", "check", "format", "tsc", "type-check"))
 
 
+#: They change what Python writes or prints, not what it runs.
+_PYTHON_SWITCHES = frozenset({"-B", "-u", "-q", "-b", "-bb", "-O", "-OO", "-s", "-E"})
+
+
 def judge_python(words: Sequence[Word]) -> Grade:
     """`python -m TOOL` for known tools; no code from the command line."""
+    while words and words[0].text in _PYTHON_SWITCHES:
+        words = words[1:]
     texts = [word.text for word in words]
     if texts in (["--version"], ["-V"]):
         return Grade(Level.SAFE)
