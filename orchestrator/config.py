@@ -145,7 +145,7 @@ AgentName = Annotated[str, AfterValidator(_agent_name)]
 PROMPT_WAYS = {
     "command": ("stdin", "argument", "file", "typed"),
     "acp": (),
-    "terminal": ("typed", "argument"),
+    "terminal": ("argument", "typed", "file"),
 }
 
 
@@ -160,7 +160,9 @@ class AgentKeys(BaseModel):
     pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment
     model: tuple[FilledText, ...] = Field(default=(), strict=False)  #: arguments that name the model
     prompt: Literal["argument", "stdin", "file", "typed"] | None = None  #: None: as fits the channel
-    signatures: FilledText | None = None  #: a file that describes its screens
+    signature: Annotated[FilledText | None, Field(validate_default=True)] = (
+        None  #: what describes its screens: a shipped one's name, or a file
+    )
     install: FilledText | None = None  #: what a person has to do to get it
 
     @field_validator("command", mode="before")
@@ -192,11 +194,13 @@ class AgentKeys(BaseModel):
             )
         return value
 
-    @field_validator("signatures")
+    @field_validator("signature")
     @classmethod
-    def _check_signatures(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_signature(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("channel", "terminal") != "terminal":
             raise ValueError("expected nothing: only channel `terminal` reads screens")
+        if value is None and (info.data.get("channel"), info.data.get("prompt")) == ("terminal", "typed"):
+            raise ValueError("expected a signature: it says when the program is ready to be typed to")
         return value
 
 

@@ -30,11 +30,13 @@ def defined_agents(config: OrchestratorConfig | None = None) -> dict[str, AgentK
 
 def make_agent(name: str, keys: AgentKeys) -> Agent:
     """Make the agent that drives the program as its channel says."""
-    if keys.channel == "acp":
-        return _acp_agent(name, keys)
-    if keys.channel == "command":
-        return DefinedCommand(name, keys)
-    raise NotImplementedError(keys.channel)
+    match keys.channel:
+        case "acp":
+            return _acp_agent(name, keys)
+        case "terminal":
+            return _terminal_agent(name, keys)
+        case "command":
+            return DefinedCommand(name, keys)
 
 
 def _acp_agent(name: str, keys: AgentKeys) -> Agent:
@@ -45,6 +47,24 @@ def _acp_agent(name: str, keys: AgentKeys) -> Agent:
         AcpSettings(
             name=name,
             command=keys.command,
+            env=keys.env,
+            variables=keys.pass_env,
+            model_arguments=keys.model,
+            install=keys.install,
+        )
+    )
+
+
+def _terminal_agent(name: str, keys: AgentKeys) -> Agent:
+    from orchestrator.agents.terminal import TerminalAgent  # noqa: PLC0415 (the same)
+    from orchestrator.agents.terminal_settings import TerminalSettings  # noqa: PLC0415 (the same)
+
+    return TerminalAgent(
+        TerminalSettings(
+            name=name,
+            command=keys.command,
+            signature=keys.signature or "plain",
+            prompt="argument" if keys.prompt is None or keys.prompt == "stdin" else keys.prompt,
             env=keys.env,
             variables=keys.pass_env,
             model_arguments=keys.model,

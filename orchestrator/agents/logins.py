@@ -81,12 +81,12 @@ CODEX = Login(
     newness=_codex_newness,
 )
 #: By agent: whose login it uses.
-_LOGINS = {"claude": CLAUDE, "codex": CODEX}
+_LOGINS = {"claude": CLAUDE, "claude-terminal": CLAUDE, "codex": CODEX, "codex-terminal": CODEX}
 
 
 def lent_folder(agent: str) -> Path | None:
     """Return the folder in which the agent's login is lent to sandboxed workers; None when it needs none."""
-    return home() / "logins" / agent if agent in _LOGINS else None
+    return home() / "logins" / _LOGINS[agent].folder.lstrip(".") if agent in _LOGINS else None
 
 
 @asynccontextmanager
@@ -107,20 +107,6 @@ async def shared_login(session: Session, login: Login) -> AsyncIterator[Path | N
         yield session.login_dir
     finally:
         await asyncio.to_thread(even_out, own, session.login_dir, login)
-
-
-@asynccontextmanager
-async def linked_login(session: Session, login: Login, folder: Path) -> AsyncIterator[None]:
-    """Link the login of all workers into the worker's own `folder`, for a program that looks there.
-
-    Such a program follows the link also when it writes: it puts the new file in place of the linked one.
-    """
-    link = folder / login.file
-    async with shared_login(session, login) as place:
-        link.unlink(missing_ok=True)
-        if place is not None and (place / login.file).is_file():
-            link.symlink_to(place / login.file)
-        yield
 
 
 def even_out(own: Path, lent: Path, login: Login) -> None:

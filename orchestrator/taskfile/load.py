@@ -180,6 +180,8 @@ def _config(document: Document, root: YamlMap, folder: Path) -> tuple[Orchestrat
 
 
 def _placed(keys: AgentKeys, folder: Path) -> AgentKeys:
-    if keys.signatures is None:
+    """Find a signature's file beside the file that names it; a plain word is the name of a shipped one."""
+    named = keys.signature or ""
+    if "/" not in named and not named.endswith((".yaml", ".yml")):
         return keys
-    return keys.model_copy(update={"signatures": str(folder / keys.signatures)})
+    return keys.model_copy(update={"signature": str((folder / named).absolute())})

@@ -53,3 +53,41 @@ def test_only_named_variables_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "set" in output
     assert "None\n" in output
     assert "stays" not in output
+
+
+SPEAKS_ACP = """
+import json, sys
+def send(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    method, number = asked.get("method"), asked.get("id")
+    if method == "initialize":
+        send(id=number, result={"protocolVersion": 1, "agentCapabilities": {}, "authMethods": []})
+    elif method == "session/new":
+        send(id=number, result={"sessionId": "s-1"})
+    elif method == "session/prompt":
+        text = asked["params"]["prompt"][0]["text"]
+        said = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": f"heard {text}"}}
+        send(method="session/update", params={"sessionId": "s-1", "update": said})
+        send(id=number, result={"stopReason": "end_turn"})
+    elif number is not None:
+        send(id=number, error={"code": -32601, "message": "no such method"})
+"""
+
+
+def test_an_agent_of_the_user_that_speaks_acp(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo")
+    agents = {"mine": {"command": [sys.executable, "-I", "-S", "-c", SPEAKS_ACP], "channel": "acp"}}
+    task = task_from_mapping("one", {"name": "one", "prompt": "do it", "agent": "mine"})
+    [result] = run(repo, [task], agents=agents)
+    assert (result.status, result.output, result.session_id) == (Status.SUCCEEDED, "heard do it", "s-1")
+
+
+def test_an_agent_of_the_user_on_a_terminal(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo")
+    program = "import os, sys; print('heard', sys.argv[1], 'at a terminal:', os.isatty(0))"
+    agents = {"mine": {"command": [sys.executable, "-I", "-S", "-c", program], "channel": "terminal"}}
+    task = task_from_mapping("one", {"name": "one", "prompt": "do it", "agent": "mine", "timeout": 30})
+    [result] = run(repo, [task], agents=agents)
+    assert (result.status, result.output) == (Status.SUCCEEDED, "heard do it at a terminal: True")

@@ -41,9 +41,10 @@ def test_every_built_in_name_is_reserved() -> None:
         ("mine: {command: [x], channel: tty}", "agents.mine.channel: expected one of 'command', 'acp'"),
         ("mine: {command: [x], prompt: yes}", "agents.mine.prompt: expected one of 'argument', 'stdin'"),
         ("mine: {command: [x], channel: acp, prompt: stdin}", "has its own way to hand a prompt over"),
-        ("mine: {command: [x], channel: terminal, prompt: stdin}", "expected typed or argument"),
+        ("mine: {command: [x], channel: terminal, prompt: stdin}", "expected argument or typed or file"),
         ("mine: {command: [x], model: [--model]}", "expected arguments with {model} in them"),
-        ("mine: {command: [x], signatures: s.yaml}", "only channel `terminal` reads screens"),
+        ("mine: {command: [x], signature: s.yaml}", "only channel `terminal` reads screens"),
+        ("mine: {command: [x], channel: terminal, prompt: typed}", "agents.mine.signature: expected a sig"),
         ("mine: {command: [x], env: {A-B: x}}", "expected a variable name"),
         ("claude: {command: [x]}", "3:3: agents.claude: the name of a built-in agent"),
         ("My Agent: {command: [x]}", "3:3: agents.My Agent: expected a name of 1 to 64 of a-z 0-9"),
@@ -57,9 +58,11 @@ def test_a_wrong_definition_is_told_with_its_place(tmp_path: Path, definition: s
 def test_signatures_lie_beside_the_task_file(tmp_path: Path) -> None:
     path = tmp_path / "tasks.yaml"
     path.write_text(
-        "version: 1\nagents: {mine: {command: [x], channel: terminal, signatures: s.yaml}}\n" + TASKS
+        "version: 1\nagents: {mine: {command: [x], channel: terminal, signature: s.yaml}}\n" + TASKS
     )
-    assert load_task_file(path).config.agents["mine"].signatures == str(tmp_path / "s.yaml")
+    assert load_task_file(path).config.agents["mine"].signature == str(tmp_path / "s.yaml")
+    path.write_text(path.read_text().replace("s.yaml", "plain"))
+    assert load_task_file(path).config.agents["mine"].signature == "plain"
 
 
 def test_the_users_own_file_is_for_all_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
