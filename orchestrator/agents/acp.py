@@ -30,6 +30,8 @@ from orchestrator.ports import Session
 
 #: How long the program may take to end by itself once nothing is left to do: it saves its session then.
 _LEAVE_S = 3.0
+#: An agent that says nothing for so long, while no tool of it runs and we owe it no answer, hangs.
+SILENCE_S = 600.0
 
 
 class AcpAgent:
@@ -84,7 +86,7 @@ def _argv(settings: AcpSettings, model: str | None) -> list[str]:
 
 def _lay_files(settings: AcpSettings, session: Session) -> None:
     """The agent may have put links in its folder during an earlier attempt: follow none."""
-    for path, text in settings.files(session.env).items():
+    for path, text in settings.files(session.env, session.workspace).items():
         try:
             write_text(session.config_dir, PurePath(path).parts, text, mode=0o600)
         except (OSError, ValueError) as err:
@@ -133,9 +135,26 @@ class _Turn:
         self._session.transcribe(Role.PROMPT, text)
         self._updates.listening = True
         params = {"sessionId": self._session_id, "prompt": [{"type": "text", "text": text}]}
-        answer = await self._connection.request("session/prompt", params, final=True)
+        asking = asyncio.ensure_future(self._connection.request("session/prompt", params, final=True))
+        try:
+            while not asking.done():
+                await asyncio.wait({asking}, timeout=self._patience_s())
+            answer = await asking
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
         self._updates.flush()
         return answer
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the next sign of life. Raises AgentSilentError when there was none."""
+        now = asyncio.get_running_loop().time()
+        if self._connection.busy or self._updates.tool_runs:
+            return SILENCE_S
+        left = self._connection.last_exchange + SILENCE_S - now
+        if left <= 0:
+            raise AgentSilentError(f"the agent has said nothing for {SILENCE_S:g} s, and no tool of it runs")
+        return left
 
     def _judge(self, opened: Opened, answer: Mapping[str, Any]) -> Outcome:
         # Costs add up over a session: of one that was continued, this attempt's part is not known.

@@ -65,6 +65,7 @@ class Client:
         requests = permission_requests(self._id(), call, command_in_title=self._command_in_title)
         for request in requests:
             if reason := await self._refusal(request):
+                self._updates.forget(told)
                 return await self._reject(options, reason)
         chosen = option_of(options, "allow_once")
         if chosen is None:

@@ -32,14 +32,7 @@ def resolve_inside(root: Path, path: str) -> tuple[str, ...] | None:
 def read_text(root: Path, parts: tuple[str, ...], *, line: int = 1, limit: int | None = None) -> str:
     """Return the text of a file from `line`, `limit` lines of it. Raises OSError, ValueError."""
     with _folder(root, parts[:-1], make=False) as folder:
-        file = os.open(parts[-1], _READ, dir_fd=folder)
-        with open(file, "rb") as stream:  # noqa: PTH123 (a descriptor has no path)
-            found = os.fstat(file)
-            if not stat.S_ISREG(found.st_mode):
-                raise ValueError("it is no ordinary file")
-            if found.st_size > _LARGEST:
-                raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
-            data = stream.read(_LARGEST + 1)
+        data = _read_whole(os.open(parts[-1], _READ, dir_fd=folder))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as err:
@@ -49,6 +42,19 @@ def read_text(root: Path, parts: tuple[str, ...], *, line: int = 1, limit: int |
     lines = text.splitlines(keepends=True)
     start = max(0, line - 1)
     return "".join(lines[start : None if limit is None else start + limit])
+
+
+def _read_whole(file: int) -> bytes:
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no ordinary file")
+        if found.st_size > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        with open(file, "rb", closefd=False) as stream:
+            return stream.read(_LARGEST + 1)
+    finally:
+        os.close(file)
 
 
 def write_text(root: Path, parts: tuple[str, ...], text: str, *, mode: int = 0o666) -> None:

@@ -25,7 +25,7 @@ _UNKNOWN_LOGIN = re.compile(
     re.IGNORECASE,
 )
 _CONTEXT = re.compile(r"context (?:window|length)|too many tokens|prompt is too long", re.IGNORECASE)
-_RETRY = re.compile(r"retry[_ -]?(?:in|after|delay)\W{1,6}(\d{1,7}(?:\.\d+)?) ?s?", re.IGNORECASE)
+_RETRY = re.compile(r"retry[_ -]?(?:in|after|delay)\W{1,6}(\d{1,7}(?!\d)(?:\.\d+)?)", re.IGNORECASE)
 _SHOWN = 500
 
 

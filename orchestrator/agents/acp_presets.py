@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from orchestrator.agents.acp import AcpAgent
+from orchestrator.agents.acp_files import read_text, resolve_inside
 from orchestrator.agents.acp_settings import AcpSettings
 
 _GEMINI_LOGIN = ".gemini/oauth_creds.json"
@@ -17,6 +18,28 @@ _OPENCODE_LOGIN = ".local/share/opencode/auth.json"
 #: Of a user's settings for OpenCode, what says which models there are and nothing that could run or allow.
 _OPENCODE_KEPT = ("provider", "model", "small_model", "enabled_providers", "disabled_providers")
 _OPENCODE_ASKS = {"edit": "ask", "bash": "ask", "webfetch": "ask", "external_directory": "ask"}
+#: A trusted repository could bring settings that start programs and rules that allow commands.
+_CODEX_SETTINGS = """\
+check_for_update_on_startup = false
+{endpoint}
+[analytics]
+enabled = false
+
+[features]
+plugins = false
+
+[projects.{workspace}]
+trust_level = "untrusted"
+"""
+_CODEX_ENDPOINT = """\
+model_provider = "endpoint"
+
+[model_providers.endpoint]
+name = "endpoint"
+base_url = {url}
+wire_api = "responses"
+env_key = "{key}"
+"""
 _QUIET_GEMINI: Mapping[str, Any] = MappingProxyType(
     {
         "general": {
@@ -65,9 +88,10 @@ def gemini() -> AcpAgent:
     )
 
 
-def _gemini_files(env: Mapping[str, str]) -> Mapping[str, str]:
+def _gemini_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
     """Name the login, so that nobody is asked for one; a login in a file is copied for this worker."""
-    files, method = {}, "gemini-api-key"
+    files = project_text(workspace, "GEMINI.md", ".gemini/GEMINI.md")
+    method = "gemini-api-key"
     login = _text(env, _GEMINI_LOGIN)
     if env.get("GOOGLE_API_KEY") and not env.get("GEMINI_API_KEY"):
         method = "vertex-ai"
@@ -125,7 +149,8 @@ def opencode() -> AcpAgent:
     )
 
 
-def _opencode_files(env: Mapping[str, str]) -> Mapping[str, str]:
+def _opencode_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
+    del workspace
     own = {"autoupdate": False, "share": "disabled", "permission": _OPENCODE_ASKS}
     files = {"config/opencode/opencode.json": json.dumps({**_opencode_models(env), **own})}
     login = _text(env, _OPENCODE_LOGIN)
@@ -164,8 +189,8 @@ def qwen() -> AcpAgent:
     )
 
 
-def _qwen_files(env: Mapping[str, str]) -> Mapping[str, str]:
-    del env
+def _qwen_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
+    del env, workspace
     settings = {
         "security": {"auth": {"selectedType": "openai"}, "folderTrust": {"enabled": False}},
         "general": {"disableAutoUpdate": True, "enableAutoUpdate": False},
@@ -211,12 +236,32 @@ def codex_acp() -> AcpAgent:
             env={"CODEX_HOME": "{config_dir}"},
             variables=("OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY"),
             keys=("CODEX_API_KEY", "OPENAI_API_KEY"),
+            files=_codex_files,
             mode="read-only",  # the one in which it asks before it writes
             auth_method="openai-api-key",
             tested=("0.16.0",),
             install="install it with: npm install -g @zed-industries/codex-acp",
         )
     )
+
+
+def _codex_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
+    files = project_text(workspace, "AGENTS.md", "AGENTS.md")
+    endpoint = ""
+    if url := env.get("OPENAI_BASE_URL"):
+        key = "CODEX_API_KEY" if env.get("CODEX_API_KEY") else "OPENAI_API_KEY"
+        endpoint = _CODEX_ENDPOINT.format(url=json.dumps(url), key=key)
+    text = _CODEX_SETTINGS.format(endpoint=endpoint, workspace=json.dumps(str(workspace)))
+    return {**files, "config.toml": text}
+
+
+def project_text(workspace: Path, name: str, path: str) -> dict[str, str]:
+    """Hand a repository's words to agents over, which an agent that does not trust it leaves out."""
+    parts = resolve_inside(workspace, name)
+    try:
+        return {path: read_text(workspace, parts)} if parts else {}
+    except (OSError, ValueError):  # there is none, or it is no text
+        return {}
 
 
 def _text(env: Mapping[str, str], path: str) -> str | None:

@@ -109,6 +109,16 @@ def _paths(call: Call, raw: Call) -> list[str]:
     return list(dict.fromkeys(path for path in found if isinstance(path, str) and path))
 
 
+def call_subject(call: Call) -> str | None:
+    """Return what a call is about, for people: its command, or its first path."""
+    raw = call.get("rawInput")
+    raw = raw if isinstance(raw, Mapping) else {}
+    command = raw.get("command")
+    if isinstance(command, str):
+        return command
+    return next(iter(_paths(call, raw)), None)
+
+
 def _diffs(call: Call) -> list[Call]:
     content = call.get("content")
     items = content if isinstance(content, list) else []

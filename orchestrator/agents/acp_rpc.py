@@ -48,6 +48,8 @@ class Connection:
         self._last_id = 0
         self._over = False
         self._final: int | None = None
+        self._loop = asyncio.get_running_loop()
+        self.last_exchange = self._loop.time()
         self.reading = asyncio.ensure_future(self._read())
 
     async def request(
@@ -58,7 +60,7 @@ class Connection:
         Raises RpcError, AgentEndedError, AgentSilentError (after `limit_s`), AgentProtocolError.
         """
         self._last_id += 1
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[self._last_id] = answer
         if final:
             self._final = self._last_id
@@ -86,6 +88,11 @@ class Connection:
             raise AgentEndedError(f"the agent's program ended before it answered {method}")
         raise AgentSilentError(f"the agent did not answer {method} within {limit_s:g} s")
 
+    @property
+    def busy(self) -> bool:
+        """Whether we owe the agent an answer."""
+        return bool(self._open)
+
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Tell the agent something."""
         await self._lines.send({"jsonrpc": "2.0", "method": method, "params": params})
@@ -105,6 +112,7 @@ class Connection:
 
     async def _read(self) -> None:
         while (message := await self._lines.next()) is not None:
+            self.last_exchange = self._loop.time()
             if "method" in message:
                 self._take(message)
             elif "id" in message:
@@ -133,6 +141,7 @@ class Connection:
                 raise
             reply["error"] = {"code": INVALID_REQUEST, "message": "the turn is over"}
         await self._lines.send(reply)
+        self.last_exchange = self._loop.time()
 
     async def _answered(self, method: object, params: object) -> Mapping[str, Any]:
         if not isinstance(method, str):

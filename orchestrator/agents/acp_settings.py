@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 
-def no_files(env: Mapping[str, str]) -> Mapping[str, str]:
+def no_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
     """The agent needs no files of its own."""
-    del env
+    del env, workspace
     return {}
 
 
@@ -26,8 +27,8 @@ class AcpSettings:
     keys: tuple[str, ...] = ()
     #: A file below the user's home that is a login as well.
     login_file: str | None = None
-    #: Files to lay below the worker's own folder before a start, made from the environment.
-    files: Callable[[Mapping[str, str]], Mapping[str, str]] = no_files
+    #: Files to lay below the worker's own folder before a start, from the environment and the workspace.
+    files: Callable[[Mapping[str, str], Path], Mapping[str, str]] = no_files
     model_arguments: tuple[str, ...] = ()  #: with {model}; empty: the model is chosen through the protocol
     mode: str | None = None  #: the mode in which it asks; None: the first that is known to
     auth_method: str | None = None  #: to log in with when it asks for that and a key is there

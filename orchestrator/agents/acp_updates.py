@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
-from orchestrator.agents.acp_requests import content_texts
+from orchestrator.agents.acp_requests import call_subject, content_texts
 from orchestrator.model.event import EventKind
 from orchestrator.model.transcript import Role
 from orchestrator.ports import Session
@@ -76,6 +77,15 @@ class Updates:
             self.last_message, self.did_something = text, True
             self._session.emit(EventKind.AGENT_MESSAGE, text=text)
 
+    @property
+    def tool_runs(self) -> bool:
+        """Whether a tool of the agent's may be running."""
+        return bool(self._calls)
+
+    def forget(self, update: Mapping[str, Any]) -> None:
+        """A tool call was refused: it will not run."""
+        self._calls.pop(str(update.get("toolCallId")), None)
+
     def call(self, update: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return all that is known of a tool call, `update` on top, and tell of it once."""
         known = self._known(update)
@@ -93,8 +103,7 @@ class Updates:
         call_id = str(call.get("toolCallId"))
         if call_id not in self._told:
             self._told.add(call_id)
-            title = str(call.get("title") or call.get("kind") or "a tool")
-            self._session.transcribe(Role.TOOL, title, name=str(call.get("kind") or "other"))
+            self._session.transcribe(Role.TOOL, _described(call), name=str(call.get("kind") or "other"))
 
     def _call(self, update: Mapping[str, Any]) -> None:
         known = self._known(update)
@@ -119,6 +128,13 @@ class Updates:
             amount = cost.get("amount")
             if isinstance(amount, (int, float)) and not isinstance(amount, bool) and amount >= 0:
                 self.cost_usd = float(amount)
+
+
+def _described(call: Mapping[str, Any]) -> str:
+    """Return the title, and what it leaves out: the command, or the first path."""
+    title = str(call.get("title") or call.get("kind") or "a tool")
+    subject = call_subject(call)
+    return title if subject is None or PurePath(subject).name in title else f"{title}: {subject}"
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents import acp_opening
+from orchestrator.agents import acp, acp_opening
 from orchestrator.agents.acp import AcpAgent
 from orchestrator.errors import SpawnError, WorkspaceError
 from orchestrator.model.event import EventKind
@@ -54,7 +54,7 @@ def test_the_transcript_reads_in_order(tmp_path: Path) -> None:
         (Role.AGENT, "I write."),
         (Role.TOOL, "Write hello.txt"),
         (Role.RESULT, "written"),
-        (Role.TOOL, "a call"),
+        (Role.TOOL, "a call: touch ran.txt"),
         (Role.AGENT, "chosen: ['yes', 'yes']"),
     ]
 
@@ -244,6 +244,23 @@ def test_an_agent_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert outcome.error_message == "the agent did not answer initialize within 0.5 s"
 
 
+def test_an_agent_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acp, "SILENCE_S", 0.5)
+    outcome, _ = drive(tmp_path, "silent")
+    assert (outcome.status, outcome.error_kind) == (Status.FAILED, "no_response")
+    assert "has said nothing for 0.5 s" in str(outcome.error_message)
+
+
+def test_an_agent_that_waits_for_us_is_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acp, "SILENCE_S", 0.2)
+
+    async def judge(_: PermissionRequest) -> Verdict:
+        await asyncio.sleep(0.7)
+        return Verdict.ALLOW
+
+    assert drive(tmp_path, "two_at_once", judge=judge)[0].status is Status.SUCCEEDED
+
+
 def test_an_agent_that_is_not_there(tmp_path: Path) -> None:
     missing = settings("work", command=("no-such-agent",), install="get it somewhere")
     fault = AcpAgent(missing).fault(Task(id="t", name="t", prompt="p"))
@@ -253,7 +270,7 @@ def test_an_agent_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_files_are_laid_in_the_workers_own_folder(tmp_path: Path) -> None:
-    agent = settings("tells_past", files=lambda env: {"a/settings.json": env["NAME"]})
+    agent = settings("tells_past", files=lambda env, _: {"a/settings.json": env["NAME"]})
     drive(tmp_path, "tells_past", agent=agent, env={"PATH": "/usr/bin:/bin", "NAME": "value"})
     laid = tmp_path / "config/a/settings.json"
     assert (laid.read_text(), laid.stat().st_mode & 0o777) == ("value", 0o600)
@@ -264,7 +281,7 @@ def test_links_that_an_agent_left_in_its_folder_are_not_followed(tmp_path: Path)
     elsewhere.mkdir()
     (tmp_path / "config").mkdir()
     (tmp_path / "config/a").symlink_to(elsewhere)
-    agent = settings("tells_past", files=lambda _: {"a/settings.json": "x"})
+    agent = settings("tells_past", files=lambda *_: {"a/settings.json": "x"})
     with pytest.raises(WorkspaceError, match="cannot be laid"):
         drive(tmp_path, "tells_past", agent=agent)
     assert list(elsewhere.iterdir()) == []
