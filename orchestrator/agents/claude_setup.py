@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from orchestrator.agents.claude_tools import WITHHELD
+from orchestrator.git.worktrees import remove_tree
 from orchestrator.ports import Session
 
 #: Names of the user's variables that Claude Code needs to reach its model.
@@ -70,14 +71,28 @@ def environment(session: Session, folder: Path, login: Path | None) -> dict[str,
 def prepare_folder(session: Session) -> Path:
     """Make the worker's own settings folder, in which nothing is left to ask a person about."""
     folder = session.config_dir / "claude"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    state = folder / ".claude.json"
-    if not state.exists():
-        state.write_text(json.dumps({"hasCompletedOnboarding": True}), encoding="utf-8")
-        state.chmod(0o600)
-    memory = _repository_memory(session.workspace)
-    (folder / "CLAUDE.md").write_text(memory, encoding="utf-8")
+    _leave_sessions_only(folder)
+    for name, text in (
+        (".claude.json", json.dumps({"hasCompletedOnboarding": True})),
+        ("CLAUDE.md", _repository_memory(session.workspace)),
+    ):
+        with (folder / name).open("x", encoding="utf-8") as file:
+            file.write(text)
     return folder
+
+
+def _leave_sessions_only(folder: Path) -> None:
+    """Take away what an attempt before left there: links, or settings that would be obeyed."""
+    if folder.is_symlink():
+        folder.unlink()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name == "projects" and not entry.is_symlink():
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            remove_tree(entry)
+        else:
+            entry.unlink()
 
 
 def is_saved(folder: Path, session_id: str) -> bool:

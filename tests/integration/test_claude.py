@@ -307,8 +307,14 @@ def hanging(repo: Path, tmp_path: Path, act: Callable[[Run, psutil.Process], Non
 
 
 def _tails(pid: int) -> list[psutil.Process]:
-    children = psutil.Process(pid).children(recursive=True)
-    return [child for child in children if child.name() == "tail"]
+    return [child for child in psutil.Process(pid).children(recursive=True) if _name(child) == "tail"]
+
+
+def _name(process: psutil.Process) -> str | None:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def test_a_stop_ends_a_hanging_tool_and_leaves_nothing(
