@@ -133,6 +133,8 @@ def _resume(evidence: Evidence) -> Judgement:
         return unsupported("it tells no session to go on with")
     if bad := _succeeded(evidence):
         return bad
+    if len(evidence.sessions()) > 1:
+        return unsupported("it could not go on with its session, and says that it began a new one")
     if not then or not any("SCRIPT:resume\n" in f"{item.text}\n" for item in then[0].request.items):
         return failed("the second turn does not know of the first")
     if usage.input_tokens is not None and usage.input_tokens > 1000 + _ASIDE_TOKENS:

@@ -11,7 +11,7 @@ import psutil
 
 from orchestrator.conformance.model_server import Seen
 from orchestrator.model.event import Event, EventKind
-from orchestrator.model.request import Tool, Verdict
+from orchestrator.model.request import Tool
 from orchestrator.model.result import TaskResult
 
 
@@ -61,10 +61,10 @@ class Evidence:
             if event.kind is EventKind.PERMISSION_REQUESTED and event.data["tool"] == tool
         ]
 
-    def allowed(self) -> int:
-        """How many requests were allowed."""
-        kind = EventKind.PERMISSION_DECIDED
-        return sum(event.kind is kind and event.data["verdict"] == Verdict.ALLOW for event in self.events)
+    def sessions(self) -> set[str]:
+        """The sessions that it told of."""
+        kind = EventKind.AGENT_SESSION
+        return {str(event.data["session_id"]) for event in self.events if event.kind is kind}
 
     def heard(self) -> str:
         """All that the model was told, by its tools or beside them."""

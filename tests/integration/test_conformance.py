@@ -1,0 +1,168 @@
+"""The conformance kit: real agents pass it, broken adapters do not, and what cannot be checked is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.agents.claude import ClaudeAgent
+from orchestrator.cli.main import main
+from orchestrator.conformance.cases import CASES
+from orchestrator.conformance.check import CaseResult, check_agent
+from orchestrator.conformance.evidence import Grade, processes_of
+from orchestrator.model.installation import Installation
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.request import Decision, Level, PermissionRequest, Verdict
+from orchestrator.model.result import Status, Usage
+from orchestrator.model.task import Task
+from orchestrator.ports import Session
+from tests.integration.agent_fixtures import real_agents
+
+ALL = ["message", "exit", *(case.name for case in CASES), "interrupt"]
+
+
+@pytest.mark.parametrize("name", ["claude", "codex"])
+def test_the_real_agents_pass_every_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with real_agents(tmp_path, name):
+        code = main(["agents", "check", name, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [case["case"] for case in found["cases"]] == ALL
+    assert [case for case in found["cases"] if case["grade"] != "passed"] == []
+    assert (code, found["ok"], found["agent"]) == (0, True, name)
+    assert found["version"]
+
+
+@pytest.mark.slow
+def test_gemini_fails_no_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with real_agents(tmp_path, "gemini"):
+        code = main(["agents", "check", "gemini", "--json"])
+    grades = {case["case"]: case["grade"] for case in json.loads(capsys.readouterr().out)["cases"]}
+    assert code == 0, grades
+    assert {grades[case] for case in ("message", "write", "shell", "interrupt")} == {"passed"}
+
+
+class _Careless:
+    """A session that asks nobody."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    async def decide(self, request: PermissionRequest) -> Decision:
+        del request
+        return Decision(verdict=Verdict.ALLOW, level=Level.SAFE, rule="none", reason="nobody was asked")
+
+
+class BrokenAgent(ClaudeAgent):
+    """Allows everything, calls every end a success and makes up its figures."""
+
+    async def run(self, session: Session) -> Outcome:
+        outcome = await super().run(cast("Session", _Careless(session)))
+        usage = Usage(input_tokens=1, output_tokens=1)
+        return replace(outcome, status=Status.SUCCEEDED, error_kind=None, error_message=None, usage=usage)
+
+
+def grades_of(results: list[CaseResult]) -> dict[str, Grade]:
+    return {result.case: result.grade for result in results}
+
+
+def test_a_broken_adapter_fails_where_it_is_broken(tmp_path: Path) -> None:
+    with real_agents(tmp_path, "claude"):
+        results = check_agent("claude", BrokenAgent(), tmp_path / "check")
+    passed = {case for case, grade in grades_of(results).items() if grade is Grade.PASSED}
+    assert passed <= {"message", "exit", "resume", "interrupt"}
+    why = {result.case: result.why for result in results}
+    assert why["write"] == "the file was written, and nobody was asked"
+    assert why["denied-shell"] == "it was done all the same"
+    assert "1 and 1 tokens" in why["usage"]
+    assert "it ended as succeeded" in why["model-error"]
+
+
+class AbsentAgent:
+    """Has a program that asks no model."""
+
+    name = "absent"
+    variables = ()
+
+    def fault(self, task: Task) -> str | None:
+        del task
+        return None
+
+    def look(self, env: Mapping[str, str]) -> Installation:
+        del env
+        return Installation(channel="none")
+
+    async def run(self, session: Session) -> Outcome:
+        process = await session.spawn(["true"])
+        return Outcome(status=Status.SUCCEEDED, exit=await process.wait())
+
+
+def test_a_program_that_asks_another_model_is_told_after_the_first_case(tmp_path: Path) -> None:
+    with real_agents(tmp_path):
+        [result] = check_agent("demo", AbsentAgent(), tmp_path / "check")
+    assert (result.case, result.grade) == ("message", Grade.FAILED)
+    assert "never asked the scripted model" in result.why
+
+
+def test_nothing_of_the_users_own_reaches_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+
+    class Looking(AbsentAgent):
+        variables = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "SECRET_TOKEN")
+
+        async def run(self, session: Session) -> Outcome:
+            seen.update(session.env)
+            return await super().run(session)
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "the-users-own")
+    monkeypatch.setenv("SECRET_TOKEN", "the-users-own")
+    before = dict(os.environ)
+    check_agent("demo", Looking(), tmp_path / "check")
+    assert dict(os.environ) == before
+    assert "the-users-own" not in seen.values()
+    assert seen["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
+    assert Path(seen["HOME"]).is_relative_to(tmp_path / "check")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("demo", "agent `demo` cannot be checked: it talks to no model"),
+        ("claude", "agent `claude` cannot be checked: its program is not installed"),
+        ("cloude", "there is no agent `cloude`"),
+    ],
+)
+def test_what_cannot_be_checked_is_wrong_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["agents", "check", name]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_processes_of_a_run_are_found_wherever_they_hang() -> None:
+    waiting = "import sys; print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", waiting],
+        env={**os.environ, "ORCHESTRATOR_RUN_ID": "a-run-of-this-test"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout and process.stdout.readline()
+        assert [str(process.pid) in found for found in processes_of("a-run-of-this-test")] == [True]
+        process.communicate()
+    assert processes_of("a-run-of-this-test") == []
