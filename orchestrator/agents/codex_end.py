@@ -113,10 +113,12 @@ def _local(at: re.Match[str], now: datetime) -> datetime | None:
     month, day, year, time = at.groups()
     date = f"{month} {day} {year}" if month else here.strftime("%b %d %Y")
     try:
-        told = datetime.strptime(f"{date} {time}", "%b %d %Y %I:%M %p").astimezone()
+        told = datetime.strptime(f"{date} {time}", "%b %d %Y %I:%M %p").astimezone() + timedelta(minutes=1)
     except ValueError:
         return None
-    return (told + timedelta(minutes=1)).astimezone(now.tzinfo)
+    if not month and told < here:
+        told += timedelta(days=1)
+    return told.astimezone(now.tzinfo)
 
 
 def ended(kind: TurnEnd, message: str, output: str) -> Outcome:

@@ -105,13 +105,14 @@ def _quoted(text: str) -> str:
 def _instructions(workspace: Path) -> str:
     """Read the repository's file for agents: never a link, which could show any file."""
     for name in INSTRUCTIONS:
+        path = workspace / name
         try:
-            file = os.open(workspace / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            if not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                return file.read(INSTRUCTIONS_LIMIT).decode("utf-8", "replace")
         except OSError:
             continue
-        with open(file, "rb") as opened:  # noqa: PTH123 (by its number)
-            if stat.S_ISREG(os.fstat(file).st_mode):
-                return opened.read(INSTRUCTIONS_LIMIT).decode("utf-8", "replace")
     return ""
 
 
