@@ -25,6 +25,11 @@ _BUILT_IN = {
     "qwen": "orchestrator.agents.acp_presets:qwen",
     "claude-acp": "orchestrator.agents.acp_presets:claude_acp",
     "codex-acp": "orchestrator.agents.acp_presets:codex_acp",
+    "claude-terminal": "orchestrator.agents.terminal_presets:claude_terminal",
+    "codex-terminal": "orchestrator.agents.terminal_presets:codex_terminal",
+    "gemini-terminal": "orchestrator.agents.terminal_presets:gemini_terminal",
+    "aider": "orchestrator.agents.terminal_presets:aider",
+    "mini-swe-agent": "orchestrator.agents.terminal_presets:mini_swe_agent",
 }
 
 

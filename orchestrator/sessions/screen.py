@@ -14,7 +14,7 @@ class Screen:
     """A terminal's visible page. Takes any bytes, cut anywhere; never raises and never answers."""
 
     def __init__(self, rows: int = ROWS, cols: int = COLS) -> None:
-        self.cols = cols
+        self.rows, self.cols = rows, cols
         # The package's stub forgets to export its own names.
         self._terminal = avt.Vt(cols, rows, 0)  # type: ignore[attr-defined]
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
