@@ -110,6 +110,17 @@ class Refused:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How one request is answered."""
+
+    step: Step
+    whole: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any] | str]
+    named: bool  #: whether each event of the stream carries its type as a name
+    refused: Refused | None = None
+
+
 def reply_to(request: ModelRequest, step: Step) -> ModelReply:
     """Say and do what the step says, with the tools that the client offers."""
     calls = calls_of(step, request.tools)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, cast
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol, cast
 
-if TYPE_CHECKING:
-    from orchestrator.conformance.model_server import Answer, ModelServer, _Listener
+from orchestrator.conformance.exchange import Answer
 
 _COUNTS = {"/count_tokens": "input_tokens", ":countTokens": "totalTokens"}
 _COUNTED = 42
 _MODELS = ("scripted-model",)
+
+
+class Model(Protocol):
+    """Who answers."""
+
+    def answer(self, path: str, body: Mapping[str, Any]) -> Answer | None:
+        """What is answered; None for a path that no API has."""
+        ...
+
+    def pause(self, seconds: float | None) -> bool:
+        """Wait (None: until the server closes); return whether the server is closing."""
+        ...
 
 
 class ModelConnection(BaseHTTPRequestHandler):
@@ -22,11 +34,11 @@ class ModelConnection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps the connection, and allows chunks, whose lack of an end shows a cut
 
     @property
-    def _listener(self) -> _Listener:
-        return cast("_Listener", self.server)
+    def _listener(self) -> Listener:
+        return cast("Listener", self.server)
 
     @property
-    def _model(self) -> ModelServer:
+    def _model(self) -> Model:
         return self._listener.model
 
     def setup(self) -> None:
@@ -151,6 +163,37 @@ class ModelConnection(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(parts)
+
+
+class Listener(ThreadingHTTPServer):
+    """Waits for its threads at the end, after cutting off the clients that keep them."""
+
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(("127.0.0.1", 0), ModelConnection)
+        self.model = model
+        self._open: set[ModelConnection] = set()
+        self._lock = threading.Lock()
+
+    def connected(self, connection: ModelConnection) -> None:
+        """Remember a client; one that comes at the very end is cut off like the others."""
+        with self._lock:
+            self._open.add(connection)
+        if self.model.pause(0):
+            connection.hang_up()
+
+    def disconnected(self, connection: ModelConnection) -> None:
+        """Forget a client."""
+        with self._lock:
+            self._open.discard(connection)
+
+    def hang_up(self) -> None:
+        """Cut off every client."""
+        with self._lock:
+            for connection in self._open:
+                connection.hang_up()
 
 
 def _framed(event: Mapping[str, Any] | str, *, named: bool) -> bytes:

@@ -9,16 +9,15 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from orchestrator.conformance import anthropic_api, chat_api, gemini_api, openai_api
-from orchestrator.conformance.exchange import ModelReply, ModelRequest, Refused, reply_to
+from orchestrator.conformance.exchange import Answer, ModelReply, ModelRequest, Refused, reply_to
 from orchestrator.conformance.flatten import example_of
-from orchestrator.conformance.model_http import ModelConnection
+from orchestrator.conformance.model_http import Listener
 from orchestrator.conformance.script import Script, Step, step_at
 
 #: How a path ends, and who speaks that API.
@@ -45,17 +44,6 @@ class Seen:
     aside: bool  #: no turn of the script: a client's own question, such as for a title, or waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """How one request is answered."""
-
-    step: Step
-    whole: Mapping[str, Any]
-    events: Sequence[Mapping[str, Any] | str]
-    named: bool  #: whether each event of the stream carries its type as a name
-    refused: Refused | None = None
-
-
 class ModelServer:
     """Serves scripts while it is open: `with ModelServer(scripts) as server: server.url`."""
 
@@ -67,8 +55,7 @@ class ModelServer:
         self._closing = threading.Event()
 
     def __enter__(self) -> Self:
-        self._http = _Listener(("127.0.0.1", 0), ModelConnection)
-        self._http.model = self
+        self._http = Listener(self)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="model-server"
         )
@@ -163,34 +150,3 @@ def _answer(api: ModuleType, request: ModelRequest, step: Step, refused: Refused
     streamed = list(api.events(request, reply)) if request.stream else []
     whole = {} if request.stream else api.whole(request, reply)
     return Answer(step=step, whole=whole, events=streamed, named=named, refused=refused)
-
-
-class _Listener(ThreadingHTTPServer):
-    """Waits for its threads at the end, after cutting off the clients that keep them."""
-
-    daemon_threads = False
-    request_queue_size = 128
-    model: ModelServer
-
-    def __init__(self, address: tuple[str, int], connection: type[ModelConnection]) -> None:
-        super().__init__(address, connection)
-        self._open: set[ModelConnection] = set()
-        self._lock = threading.Lock()
-
-    def connected(self, connection: ModelConnection) -> None:
-        """Remember a client; one that comes at the very end is cut off like the others."""
-        with self._lock:
-            self._open.add(connection)
-        if self.model.pause(0):
-            connection.hang_up()
-
-    def disconnected(self, connection: ModelConnection) -> None:
-        """Forget a client."""
-        with self._lock:
-            self._open.discard(connection)
-
-    def hang_up(self) -> None:
-        """Cut off every client."""
-        with self._lock:
-            for connection in self._open:
-                connection.hang_up()
