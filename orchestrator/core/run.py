@@ -29,6 +29,7 @@ from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new
 from orchestrator.journal.store import Journal, Request
 from orchestrator.landing.conflicts import find_conflicts
 from orchestrator.model.event import Event, EventKind, RunStatus
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
 from orchestrator.ports import Clock
@@ -244,9 +245,13 @@ class Run:
             worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
             data = _attempt_data(report, worker.ended - began)
             self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
-            self._inbox.put_nowait(scheduler.AttemptEnded(worker_id, report.outcome.status))
+            self._inbox.put_nowait(self._attempt_ended(worker_id, report.outcome))
 
         await self._execute(spec, self._sinks(worker_id, number), worker.stop, end)
+
+    def _attempt_ended(self, worker_id: str, outcome: Outcome) -> scheduler.AttemptEnded:
+        wait_s = (outcome.retry_at - self.clock.now()).total_seconds() if outcome.retry_at else 0.0
+        return scheduler.AttemptEnded(worker_id, outcome.status, outcome.error_kind, max(0.0, wait_s))
 
     def _spec(self, worker: Worker, number: int) -> AttemptSpec:
         config, task = self.plan.config, worker.task

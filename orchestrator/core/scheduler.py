@@ -13,11 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from orchestrator.model.outcome import TurnEnd
 from orchestrator.model.result import Status
 from orchestrator.model.task import Task
 
 #: Ends that another attempt may mend. A refusal or a person's answer would only be met again.
 RETRIED = frozenset({Status.FAILED, Status.TIMED_OUT, Status.SPAWN_FAILED})
+#: Kinds of failure that stay whatever is tried: a person has to do something first.
+LASTING = frozenset({TurnEnd.AUTH, TurnEnd.BUDGET, TurnEnd.REFUSED, "tripwire"})
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 
@@ -86,6 +89,8 @@ class AttemptEnded:
 
     worker_id: str
     status: Status
+    kind: str | None = None  #: of the failure
+    wait_s: float = 0.0  #: no next attempt can succeed before that, as the agent was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +198,8 @@ def step(state: SchedulerState, event: Event) -> Step:
     match event:
         case Begin():
             return _fill(state)
-        case AttemptEnded(worker_id=worker_id, status=status):
-            return _attempt_ended(state, worker_id, status)
+        case AttemptEnded():
+            return _attempt_ended(state, event)
         case RetryDue(worker_id=worker_id):
             if state.stages[worker_id] is not Stage.DELAYED:
                 return state, ()
@@ -241,10 +246,13 @@ def _fill(state: SchedulerState, before: tuple[Action, ...] = ()) -> Step:
     return started, (*before, *(StartAttempt(worker_id, number) for worker_id, number in numbers.items()))
 
 
-def _attempt_ended(state: SchedulerState, worker_id: str, status: Status) -> Step:
+def _attempt_ended(state: SchedulerState, event: AttemptEnded) -> Step:
+    worker_id, status = event.worker_id, event.status
     node, attempt = state.nodes[worker_id], state.attempts[worker_id]
-    if status in RETRIED and attempt <= node.retries and not state.stopping:
-        delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (attempt - 1))
+    hopeful = status in RETRIED and event.kind not in LASTING
+    if hopeful and attempt <= node.retries and not state.stopping:
+        back_off_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (attempt - 1))
+        delay_s = max(back_off_s, event.wait_s)
         delayed = _staged(state, {worker_id: Stage.DELAYED})
         return _fill(delayed, (DelayRetry(worker_id, attempt + 1, delay_s),))
     ended, actions = _end(state, EndWorker(worker_id, status))

@@ -26,6 +26,7 @@ from orchestrator.core.scheduler import (
     initial_state,
     step,
 )
+from orchestrator.model.outcome import TurnEnd
 from orchestrator.model.result import Status
 from orchestrator.model.task import Task
 
@@ -91,6 +92,19 @@ def test_retries_wait_longer_each_time_and_free_the_slot() -> None:
     state, actions = step(state, AttemptEnded("a", Status.FAILED))
     assert actions == (EndWorker("a", Status.FAILED),)
     assert state.done
+
+
+def test_a_rate_limit_is_waited_for() -> None:
+    state, _ = step(initial_state([task("a", retries=1)], max_workers=1), Begin())
+    _, actions = step(state, AttemptEnded("a", Status.FAILED, TurnEnd.RATE_LIMITED, wait_s=4000.0))
+    assert actions == (DelayRetry("a", 2, 4000.0),)
+
+
+@pytest.mark.parametrize("kind", [TurnEnd.AUTH, TurnEnd.BUDGET, TurnEnd.REFUSED, "tripwire"])
+def test_what_only_a_person_can_mend_is_not_retried(kind: str) -> None:
+    state, _ = step(initial_state([task("a", retries=5)], max_workers=1), Begin())
+    _, actions = step(state, AttemptEnded("a", Status.FAILED, kind))
+    assert actions == (EndWorker("a", Status.FAILED),)
 
 
 @pytest.mark.parametrize("status", [Status.REJECTED, Status.PARKED, Status.CANCELLED])
