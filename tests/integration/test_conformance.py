@@ -7,39 +7,43 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from orchestrator.agents.claude import ClaudeAgent
 from orchestrator.cli.main import main
 from orchestrator.conformance.cases import CASES
-from orchestrator.conformance.check import CaseResult, check_agent
+from orchestrator.conformance.check import check_agent
 from orchestrator.conformance.evidence import Grade, processes_of
 from orchestrator.model.installation import Installation
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.request import Decision, Level, PermissionRequest, Verdict
-from orchestrator.model.result import Status, Usage
+from orchestrator.model.result import Status
 from orchestrator.model.task import Task
-from orchestrator.ports import Session
+from orchestrator.ports import Agent, Session
 from tests.integration.agent_fixtures import real_agents
+from tests.integration.small_agent import SmallAgent
 
 ALL = ["message", "exit", *(case.name for case in CASES), "interrupt"]
+FAILED = Grade.FAILED
 
 
-@pytest.mark.parametrize("name", ["claude", "codex"])
-def test_the_real_agents_pass_every_case(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    with real_agents(tmp_path, name):
-        code = main(["agents", "check", name, "--json"])
+def test_codex_passes_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with real_agents(tmp_path, "codex"):
+        code = main(["agents", "check", "codex", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert [case["case"] for case in found["cases"]] == ALL
     assert [case for case in found["cases"] if case["grade"] != "passed"] == []
-    assert (code, found["ok"], found["agent"]) == (0, True, name)
+    assert (code, found["ok"], found["agent"]) == (0, True, "codex")
     assert found["version"]
+
+
+def test_claude_passes_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with real_agents(tmp_path, "claude"):
+        code = main(["agents", "check", "claude"])
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["CASE", "RESULT", "TIME"]
+    assert [row.split()[:2] for row in rows] == [[case, "passed"] for case in ALL]
+    assert code == 0
 
 
 @pytest.mark.slow
@@ -51,43 +55,29 @@ def test_gemini_fails_no_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert {grades[case] for case in ("message", "write", "shell", "interrupt")} == {"passed"}
 
 
-class _Careless:
-    """A session that asks nobody."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    async def decide(self, request: PermissionRequest) -> Decision:
-        del request
-        return Decision(verdict=Verdict.ALLOW, level=Level.SAFE, rule="none", reason="nobody was asked")
+def grades(agent: Agent, folder: Path) -> dict[str, Grade]:
+    return {result.case: result.grade for result in check_agent("demo", agent, folder)}
 
 
-class BrokenAgent(ClaudeAgent):
-    """Allows everything, calls every end a success and makes up its figures."""
-
-    async def run(self, session: Session) -> Outcome:
-        outcome = await super().run(cast("Session", _Careless(session)))
-        usage = Usage(input_tokens=1, output_tokens=1)
-        return replace(outcome, status=Status.SUCCEEDED, error_kind=None, error_message=None, usage=usage)
+def test_a_good_adapter_passes_every_case(tmp_path: Path) -> None:
+    assert grades(SmallAgent(), tmp_path) == dict.fromkeys(ALL, Grade.PASSED)
 
 
-def grades_of(results: list[CaseResult]) -> dict[str, Grade]:
-    return {result.case: result.grade for result in results}
-
-
-def test_a_broken_adapter_fails_where_it_is_broken(tmp_path: Path) -> None:
-    with real_agents(tmp_path, "claude"):
-        results = check_agent("claude", BrokenAgent(), tmp_path / "check")
-    passed = {case for case, grade in grades_of(results).items() if grade is Grade.PASSED}
-    assert passed <= {"message", "exit", "resume", "interrupt"}
-    why = {result.case: result.why for result in results}
-    assert why["write"] == "the file was written, and nobody was asked"
-    assert why["denied-shell"] == "it was done all the same"
-    assert "1 and 1 tokens" in why["usage"]
-    assert "it ended as succeeded" in why["model-error"]
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (
+            "careless",
+            dict.fromkeys(["write", "shell", "two-at-once", "denied-write", "denied-shell"], FAILED),
+        ),
+        ("cheerful", dict.fromkeys(["denied-write", "denied-shell", "model-error", "bad-key"], FAILED)),
+        ("inventive", {"usage": FAILED}),
+        ("forgets", {"resume": FAILED}),
+        ("silent", dict.fromkeys(["denied-write", "denied-shell"], Grade.UNSUPPORTED)),
+    ],
+)
+def test_an_adapter_fails_where_it_is_broken(tmp_path: Path, fault: str, expected: dict[str, Grade]) -> None:
+    assert grades(SmallAgent(fault), tmp_path) == {**dict.fromkeys(ALL, Grade.PASSED), **expected}
 
 
 class AbsentAgent:
