@@ -10,11 +10,11 @@ from pathlib import Path
 
 from orchestrator.agents.codex_end import ended
 from orchestrator.agents.codex_home import make_home
-from orchestrator.agents.codex_program import INSTALL, KEYS, find_program, look
+from orchestrator.agents.codex_program import INSTALL, KEYS, LOG_IN, find_program, is_logged_in, look
 from orchestrator.agents.codex_turn import CodexTurn, Patience
 from orchestrator.agents.json_lines import JsonLines
 from orchestrator.agents.logins import CODEX, shared_login
-from orchestrator.errors import AgentProtocolError, SpawnError
+from orchestrator.errors import SpawnError
 from orchestrator.model.event import EventKind
 from orchestrator.model.installation import Installation
 from orchestrator.model.outcome import Outcome, ProcessExit, TurnEnd
@@ -51,6 +51,8 @@ class CodexAgent:
         if program is None:
             raise SpawnError("`codex` was not started: it is not on the PATH", hint=INSTALL)
         async with shared_login(session, CODEX) as login:
+            if not is_logged_in(session.env, login):
+                return ended(TurnEnd.AUTH, f"Codex is not logged in; {LOG_IN}", "")
             home = make_home(session.config_dir, session.workspace, session.env, login)
             return await self._turn(session, [str(program), "app-server"], home)
 
@@ -59,21 +61,13 @@ class CodexAgent:
         turn = CodexTurn(session, lines, self._patience)
         try:
             process = await lines.start(session, argv, {"CODEX_HOME": str(home)})
-            outcome = await _carried_out(turn)
+            outcome = await turn.carry_out()
             end = await _left(process) if turn.over else None
         finally:
             lines.close()
         usage = turn.usage.usage()
         _emit_usage(session, usage)
         return replace(outcome, exit=end or lines.exit, session_id=turn.thread_id, usage=usage)
-
-
-async def _carried_out(turn: CodexTurn) -> Outcome:
-    try:
-        return await turn.carry_out()
-    except AgentProtocolError as err:
-        said = f"{err.message}; {err.hint}" if err.hint else err.message
-        return ended(TurnEnd.PROTOCOL, said, turn.said)
 
 
 async def _left(process: Process) -> ProcessExit | None:

@@ -21,10 +21,10 @@ from orchestrator.ports import Session
 
 
 class Approvals:
-    """What was asked in one turn, and how it was answered. Several questions may be open at once."""
+    """What was asked in one turn, and how it was answered. Several may be open at once."""
 
-    def __init__(self, session: Session, lines: JsonLines) -> None:
-        self._session, self._lines = session, lines
+    def __init__(self, session: Session, lines: JsonLines, group: asyncio.TaskGroup) -> None:
+        self._session, self._lines, self._group = session, lines, group
         self.allowed: set[str] = set()  #: ids of items that may run
         self.refused: list[str] = []  #: in words
         self._open: dict[str, asyncio.Task[None]] = {}
@@ -39,7 +39,7 @@ class Approvals:
         """Answer a request, at once or when it is decided."""
         if method in APPROVALS:
             name = repr(request_id)
-            deciding = asyncio.ensure_future(self._decide(request_id, method, params, item))
+            deciding = self._group.create_task(self._decide(request_id, method, params, item))
             self._open[name] = deciding
             deciding.add_done_callback(lambda done: self._forget(name, done))
         elif method in REFUSALS:
@@ -60,12 +60,10 @@ class Approvals:
         if deciding:
             deciding.cancel()
 
-    async def close(self) -> None:
-        """Answer nothing any more. Raises what a decision failed with."""
-        left = list(self._open.values())
-        for deciding in left:
+    def close(self) -> None:
+        """Answer nothing any more."""
+        for deciding in self._open.values():
             deciding.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
     def _forget(self, name: str, done: asyncio.Task[None]) -> None:
         if self._open.get(name) is done:

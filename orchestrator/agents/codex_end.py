@@ -11,7 +11,7 @@ from orchestrator.model.outcome import Outcome, TurnEnd
 from orchestrator.model.result import Status
 
 #: Codex's own words for what went wrong, `codexErrorInfo`.
-_BY_WORD = {
+KIND_BY_WORD = {
     "contextWindowExceeded": TurnEnd.CONTEXT,
     "sessionBudgetExceeded": TurnEnd.BUDGET,
     "usageLimitExceeded": TurnEnd.RATE_LIMITED,
@@ -67,7 +67,7 @@ def failed(error: Fault, *, output: str, now: datetime, said: str = "Codex gave 
     kind = kind_of(error)
     text = " ".join(str(error[key]) for key in ("message", "additionalDetails") if error.get(key))
     return Outcome(
-        status=Status.FAILED,
+        status=Status.REJECTED if kind is TurnEnd.DENIED else Status.FAILED,
         output=output,
         error_kind=kind.value,
         error_message=f"{said}: {text[:_SHOWN] or 'it does not say why'}",
@@ -81,8 +81,8 @@ def kind_of(error: Fault) -> TurnEnd:
     word, status = _word_and_status(error.get("codexErrorInfo"))
     if _BY_TEXT[0][0].search(text):
         return _BY_TEXT[0][1]
-    if word in _BY_WORD:
-        return _BY_WORD[word]
+    if word in KIND_BY_WORD:
+        return KIND_BY_WORD[word]
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return next((kind for pattern, kind in _BY_TEXT if pattern.search(text)), TurnEnd.MODEL)

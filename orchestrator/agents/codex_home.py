@@ -57,7 +57,7 @@ model_provider = "endpoint"
 name = "endpoint"
 base_url = {url}
 wire_api = "responses"
-env_key = {key}
+{key}
 """
 
 
@@ -93,8 +93,8 @@ def _provider(env: Mapping[str, str]) -> str:
     key = next((name for name in KEYS if env.get(name)), None)
     if not url and not key:
         return ""
-    url, key = url or _OPENAI, key or KEYS[-1]
-    return _PROVIDER.format(url=_quoted(url), key=_quoted(key))
+    named = f"env_key = {_quoted(key)}" if key else ""
+    return _PROVIDER.format(url=_quoted(url or _OPENAI), key=named)
 
 
 def _quoted(text: str) -> str:

@@ -69,9 +69,9 @@ def login_file(env: Mapping[str, str]) -> Path | None:
 
 def find_login(env: Mapping[str, str]) -> str | None:
     """Say how it is logged in, in words; None when it is not."""
-    for key in KEYS:
-        if env.get(key):
-            return f"{key} is set"
+    for name in (*KEYS, "OPENAI_BASE_URL"):
+        if env.get(name):
+            return f"{name} is set"
     file = login_file(env)
     if file is None or not file.is_file():
         return None
@@ -82,6 +82,13 @@ def find_login(env: Mapping[str, str]) -> str | None:
     if isinstance(content, dict) and content.get("tokens"):
         return f"ChatGPT account, by {file}"
     return f"API key, by {file}"
+
+
+def is_logged_in(env: Mapping[str, str], login: Path | None) -> bool:
+    """Whether a worker has a key, an endpoint of its own that may need none, or the login of all workers."""
+    if any(env.get(name) for name in (*KEYS, "OPENAI_BASE_URL")):
+        return True
+    return login is not None and (login / "auth.json").is_file()
 
 
 def _version(program: Path, env: Mapping[str, str]) -> str | None:

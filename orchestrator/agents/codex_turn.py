@@ -53,28 +53,35 @@ class CodexTurn:
         self.thread_id: str | None = None
         self.usage = UsageCount()
         self.over = False  #: whether Codex itself ended the turn
-        self._approvals = Approvals(session, lines)
         self._loop = asyncio.get_running_loop()
         self._turn_id: str | None = None
         self._calls = 0
         self._answers: dict[int, Message] = {}
         self._items: dict[str, Params] = {}  #: what has begun and not ended
-        self.said = ""
+        self._said = ""
         self._trouble: Params | None = None  #: an error that Codex means to get over by itself
         self._troubled_at = 0.0
         self._end: Outcome | None = None
 
     async def carry_out(self) -> Outcome:
-        """Do the task. Raises AgentProtocolError for what is no message."""
-        try:
-            mode = await self._open()
-            if self._end is None:
-                await self._start(mode)
-            while self._end is None:
-                await self._step(self._due())
-            return self._end
-        finally:
-            await self._approvals.close()
+        """Do the task."""
+        async with asyncio.TaskGroup() as group:
+            self._approvals = Approvals(self._session, self._lines, group)
+            try:
+                return await self._converse()
+            except AgentProtocolError as err:
+                said = f"{err.message}; {err.hint}" if err.hint else err.message
+                return ended(TurnEnd.PROTOCOL, said, self._said)
+            finally:
+                self._approvals.close()
+
+    async def _converse(self) -> Outcome:
+        mode = await self._open()
+        if self._end is None:
+            await self._start(mode)
+        while self._end is None:
+            await self._step(self._due())
+        return self._end
 
     async def _open(self) -> str:
         """Greet; return the sandbox of its own that Codex can use here.
@@ -151,7 +158,7 @@ class CodexTurn:
         if message is None:
             end = self._lines.exit
             said = f"Codex {end.describe() if end else 'ended'} before its turn was over"
-            self._end = ended(TurnEnd.CRASHED, said, self.said)
+            self._end = ended(TurnEnd.CRASHED, said, self._said)
         elif not isinstance(message.get("method"), str):
             if isinstance(message.get("id"), int):
                 self._answers[message["id"]] = message
@@ -170,7 +177,7 @@ class CodexTurn:
             self._end = self._failed(self._trouble, "Codex could not reach the model's server again")
         elif self._turn_id is None or not (self._approvals.waiting or self._runs_something()):
             said = "Codex runs, but has said nothing for too long"
-            self._end = ended(TurnEnd.NO_RESPONSE, said, self.said)
+            self._end = ended(TurnEnd.NO_RESPONSE, said, self._said)
 
     def _runs_something(self) -> bool:
         return any(item.get("type") in GATED for item in self._items.values())
@@ -205,11 +212,11 @@ class CodexTurn:
         self._items.pop(str(item.get("id")), None)
         record_end(self._session, item)
         if item.get("type") == "agentMessage":
-            self.said = str(item.get("text", ""))
+            self._said = str(item.get("text", ""))
         ran = item.get("type") in GATED and item.get("status") in RAN
         if ran and str(item.get("id")) not in self._approvals.allowed:
             said = f"stopped: Codex did this without asking: {call_text(item)[:_SHOWN]}"
-            self._end = ended(TurnEnd.PROTOCOL, said, self.said)
+            self._end = ended(TurnEnd.PROTOCOL, said, self._said)
 
     def _error(self, error: Params) -> None:
         """Remember trouble with the model's server; its first sign counts for our patience."""
@@ -231,10 +238,10 @@ class CodexTurn:
 
     def _judged(self, turn: Params) -> Outcome:
         refused = self._approvals.refused
-        return judge(turn, output=self.said, refused=refused, now=datetime.now(UTC))
+        return judge(turn, output=self._said, refused=refused, now=datetime.now(UTC))
 
     def _failed(self, error: Params, said: str) -> Outcome:
-        return failed(error, output=self.said, now=datetime.now(UTC), said=said)
+        return failed(error, output=self._said, now=datetime.now(UTC), said=said)
 
 
 def _id_in(params: Params, name: str) -> str | None:

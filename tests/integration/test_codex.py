@@ -297,3 +297,12 @@ def test_eight_work_at_once_each_on_its_own(tmp_path: Path) -> None:
         assert set(result.files_changed) == {f"copy-{name}.txt", "same.txt", f"src/{name}.txt"}
         assert (result.permissions.allowed, result.usage.input_tokens) == (3, 300)
     assert len({result.session_id for result in results}) == 8
+
+
+def test_nobody_logged_in_is_said(tmp_path: Path) -> None:
+    with real_agents(tmp_path, "codex", scripts={"it": WORK}) as model:
+        env = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL"), "")
+        [result] = run(make_repository(tmp_path / "repo"), [_task("w1", "it", env=env)], sandbox="off")
+    assert (result.status, result.error_kind) == (Status.FAILED, TurnEnd.AUTH)
+    assert "codex login" in (result.error_message or "")
+    assert not model.requests
