@@ -31,7 +31,7 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 def program(name: str) -> Path:
     """The real program, or the end of the test."""
     found = Path(os.environ.get(f"ORCHESTRATOR_TEST_{name.upper()}") or INSTALLED / name)
-    if found.exists():
+    if found.is_file():
         return found
     lacking = (
         f"{found} is not there: `python3 dev.py test` installs the agent `{name}` (Codex and Gemini need npm)"
