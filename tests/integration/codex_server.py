@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 THREAD, TURN = "thread-1", "turn-1"
@@ -154,8 +155,27 @@ def crash() -> None:
     os.abort()
 
 
+def called(number: Any) -> None:
+    receive(lambda message: message.get("id") == number and "method" in message)
+
+
+def replay(record: str) -> None:
+    """Say what Codex once said, each answer and what followed one only when its time has come."""
+    for line in record.replace("@WORKSPACE@", str(Path.cwd())).splitlines():
+        message = json.loads(line)
+        if "id" in message and "method" not in message:
+            called(message["id"])
+        if message.get("method") == "serverRequest/resolved":
+            answer_to(message["params"]["requestId"])
+        send(**message)
+
+
 def main() -> None:
     scenario = os.environ["SCENARIO"]
+    if scenario.endswith(".jsonl"):
+        replay(Path(scenario).read_text())
+        sys.stdin.read()
+        return
     if scenario == "mute":
         silent()
     call("initialize", userAgent="fake")

@@ -68,6 +68,8 @@ def test_gated_work_is_done_and_told(tmp_path: Path) -> None:
     assert result.session_id
     asked = [(e["tool"], e["text"]) for e in _entries(result) if e["role"] == "permission"]
     assert asked == [("write", "hello.txt"), ("shell", "/bin/bash -lc 'cp hello.txt copy.txt'")]
+    notices = [entry["text"] for entry in _entries(result) if entry["role"] == "notice"]
+    assert len(notices) == 1, "Codex complains of more than the model that it does not know"
     roles = [entry["role"] for entry in _entries(result) if entry["role"] != "notice"]
     assert roles == ["prompt", *["tool", "permission", "result"] * 2, "agent"]
 

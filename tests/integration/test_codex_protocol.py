@@ -10,11 +10,12 @@ import pytest
 
 from orchestrator.agents.codex_turn import Patience
 from orchestrator.model.outcome import TurnEnd
-from orchestrator.model.request import PermissionRequest, Verdict
+from orchestrator.model.request import PermissionRequest, Tool, Verdict
 from orchestrator.model.result import Status
 from orchestrator.model.transcript import Role
 from tests.integration.codex_fixtures import drive
 
+RECORDED = Path(__file__).parents[1] / "transcripts" / "codex"
 SHORT = Patience(answer_s=0.5, retrying_s=0.5, silence_s=0.5)
 
 
@@ -106,3 +107,20 @@ def test_where_its_sandbox_fails_it_works_without(tmp_path: Path) -> None:
     outcome, session = drive(tmp_path, "no_sandbox")
     assert (outcome.status, outcome.output) == (Status.SUCCEEDED, "danger-full-access")
     assert any("sandbox does not work" in text for text in session.texts(Role.NOTICE))
+
+
+def test_what_a_script_of_the_model_does_is_asked_for_as_well(tmp_path: Path) -> None:
+    """Codex's own default model writes scripts that call tools: recorded, with the command refused.
+
+    The reason ends the model's waiting for its script, and this model was content with that.
+    """
+
+    async def judge(request: PermissionRequest) -> Verdict:
+        return Verdict.DENY if request.tool is Tool.SHELL else Verdict.ALLOW
+
+    record = RECORDED / "code-mode-denied.jsonl"
+    outcome, session = drive(tmp_path, str(record), judge=judge)
+    asked = [(request.tool, request.command or request.path) for request in session.asked]
+    assert asked == [(Tool.SHELL, "/bin/bash -lc 'touch viajs && echo hi'"), (Tool.WRITE, "pjs.txt")]
+    assert (outcome.status, outcome.error_kind) == (Status.REJECTED, TurnEnd.DENIED)
+    assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (20, 4)
