@@ -90,7 +90,13 @@ def gemini() -> AcpAgent:
 
 def _gemini_files(env: Mapping[str, str], workspace: Path) -> Mapping[str, str]:
     """Name the login, so that nobody is asked for one; a login in a file is copied for this worker."""
-    files = project_text(workspace, "GEMINI.md", ".gemini/GEMINI.md")
+    files = {
+        **project_text(workspace, "GEMINI.md", ".gemini/GEMINI.md"),
+        # It keeps sessions by project; the next attempt's workspace is the same project elsewhere.
+        ".gemini/projects.json": json.dumps({"projects": {str(workspace): "workspace"}}),
+        ".gemini/tmp/workspace/.project_root": str(workspace),
+        ".gemini/history/workspace/.project_root": str(workspace),
+    }
     method = "gemini-api-key"
     login = _text(env, _GEMINI_LOGIN)
     if env.get("GOOGLE_API_KEY") and not env.get("GEMINI_API_KEY"):
