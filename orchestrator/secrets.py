@@ -25,6 +25,7 @@ _NAME = re.compile(
     r"(?i)secret|passw(?:or)?d|passphrase|credential|api[_-]?key|(?:token|pwd|cookie)(?![a-z])"
     r"|(?:^|[_-])(?:key|auth|authorization|pat|dsn)(?:$|[_-])"
 )
+_FOLDERS = frozenset({"PWD", "OLDPWD"})  #: what shells call the folder they are in
 _KEY_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_END = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _WORD = r"[A-Za-z0-9_-]"
@@ -67,7 +68,7 @@ _CONTEXT = re.compile(r"(?i)authorization|bearer|-----(?:begin|end)")
 
 def looks_secret(name: str) -> bool:
     """Whether a variable or a field with this name holds a secret by all appearance."""
-    return _NAME.search(name) is not None
+    return name not in _FOLDERS and _NAME.search(name) is not None
 
 
 def secret_values(environment: Mapping[str, str], passed: Collection[str] = ()) -> list[str]:

@@ -209,7 +209,11 @@ def check_boundary(home: Path) -> Finding:
     """Whether runs have a sandbox here; the first look after a boot makes real attempts to get out of one."""
     from orchestrator.sandbox.choose import choose_sandbox, tested
 
-    choice = choose_sandbox("auto", state_home=home)
+    try:
+        choice = choose_sandbox("auto", state_home=home)
+    except OSError as err:
+        found = f"the self-test cannot be kept: {err}"
+        return Finding(name="boundary", status="warn", found=found, mend="mend the state folder first")
     if choice.bwrap is None:
         found = f"no sandbox: agents run with your rights ({choice.reason})"
         mend = "install bubblewrap 0.8 or newer" if "not installed" in choice.reason else None

@@ -100,7 +100,9 @@ def test_names_that_look_secret(name: str) -> None:
     assert looks_secret(name)
 
 
-@pytest.mark.parametrize("name", ["PATH", "AUTHOR", "KEYBOARD", "MONKEY", "input_tokens", "PWDX", "HOME"])
+@pytest.mark.parametrize(
+    "name", ["PATH", "AUTHOR", "KEYBOARD", "MONKEY", "input_tokens", "PWDX", "PWD", "OLDPWD", "HOME"]
+)
 def test_names_that_do_not(name: str) -> None:
     assert not looks_secret(name)
 
