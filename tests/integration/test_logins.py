@@ -23,6 +23,7 @@ from orchestrator.model.result import Status
 from orchestrator.model.task import Task
 from orchestrator.ports import Session
 from tests.integration.run_fixtures import make_repository, make_run
+from tests.integration.sandbox_fixtures import needs_bubblewrap
 
 WORKERS = 8
 USES = 3  #: requests that one access token is good for
@@ -148,7 +149,7 @@ def user_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.mark.parametrize("sandbox", ["off", "on"])
+@pytest.mark.parametrize("sandbox", ["off", pytest.param("on", marks=needs_bubblewrap)])
 def test_many_workers_refresh_one_login(
     tmp_path: Path, user_home: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
