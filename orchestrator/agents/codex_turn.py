@@ -22,6 +22,8 @@ from orchestrator.ports import Session
 #: A sign that the model's server answers: what went wrong before is over.
 _PROGRESS = ("item/started", "item/completed", "item/agentMessage/delta", "thread/tokenUsage/updated")
 _NOTICES = ("warning", "configWarning", "deprecationNotice", "model/rerouted")
+#: Our policy is asked for every command all the same.
+_NONE = "danger-full-access"
 _SHOWN = 500
 #: A resumed thread may go on in another folder than it began in.
 _RESUMED = (
@@ -84,14 +86,24 @@ class CodexTurn:
         return self._end
 
     async def _open(self) -> str:
-        """Greet; return the sandbox of its own that Codex can use here.
-
-        Where that cannot work, as in many containers, every command would fail in it. It is no boundary for
-        what the policy allowed: Codex runs what its sandbox stopped once more, outside of it, unasked.
-        """
+        """Greet; return the sandbox of its own that Codex shall use."""
         client = {"name": "orchestrator", "title": "orchestrator", "version": "1"}
         await self._call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}})
         await self._lines.send({"method": "initialized"})
+        # A login is lent to a worker that is in our sandbox. Another one within would let nobody commit.
+        if self._session.login_dir is not None or self._end:
+            return _NONE
+        if await self._sandbox_works():
+            return "workspace-write"
+        self._session.transcribe(Role.NOTICE, "Codex's own sandbox does not work here and is left out")
+        return _NONE
+
+    async def _sandbox_works(self) -> bool:
+        """Try it: where it cannot work, as in many containers, every command would fail in it.
+
+        It keeps harm small, but is no boundary for what the policy allowed: some of what it stops, Codex
+        runs once more outside of it, on the same permission.
+        """
         trial = {
             "command": ["/bin/sh", "-c", ":"],
             "cwd": str(self._session.workspace),
@@ -99,10 +111,7 @@ class CodexTurn:
             "timeoutMs": int(self._patience.answer_s * 500),
         }
         answer = await self._call("command/exec", trial, or_end=False)
-        if answer.get("exitCode") == 0:
-            return "workspace-write"
-        self._session.transcribe(Role.NOTICE, "Codex's own sandbox does not work here and is left out")
-        return "danger-full-access"
+        return answer.get("exitCode") == 0
 
     async def _start(self, mode: str) -> None:
         """Open the thread, new or old, and give it the task."""

@@ -179,11 +179,12 @@ def main() -> None:
     if scenario == "mute":
         silent()
     call("initialize", userAgent="fake")
-    call("command/exec", exitCode=1 if scenario == "no_sandbox" else 0, stdout="", stderr="")
+    if scenario != "in_ours":
+        call("command/exec", exitCode=1 if scenario == "no_sandbox" else 0, stdout="", stderr="")
     policy = "never" if scenario == "reckless" else "untrusted"
     call("thread/start", thread={"id": THREAD}, approvalPolicy=policy)
     call("turn/start", turn={"id": TURN})
-    if scenario == "no_sandbox":
+    if scenario in {"no_sandbox", "in_ours"}:
         say(next(message["params"]["sandbox"] for message in got if message.get("method") == "thread/start"))
         end()
     else:

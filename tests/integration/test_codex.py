@@ -81,6 +81,25 @@ def test_it_works_within_our_sandbox(tmp_path: Path) -> None:
     assert result.files_changed == ("copy.txt", "hello.txt")
 
 
+def test_nothing_is_too_harmless_to_be_asked_for(tmp_path: Path) -> None:
+    reading = [Step(shell=line) for line in ("cat README.md", "ls", "git status", "pwd")]
+    result, _ = _one(tmp_path, [*reading, Step(say="Read.")])
+    assert (result.status, result.permissions.allowed) == (Status.SUCCEEDED, 4)
+
+
+@needs_bubblewrap
+def test_within_our_sandbox_it_asks_for_everything_and_can_commit(tmp_path: Path) -> None:
+    """Its own sandbox would keep it from git's folder."""
+    steps = [
+        *WORK[:1],
+        Step(shell="cat hello.txt"),
+        Step(shell="git add hello.txt && git commit -qm 'by codex'"),
+    ]
+    result, _ = _one(tmp_path, [*steps, WORK[-1]], sandbox="on")
+    assert (result.status, result.permissions.allowed) == (Status.SUCCEEDED, 3)
+    assert git(tmp_path / "repo", "log", "-1", "--format=%s", result.branch or "") == "by codex"
+
+
 def test_a_refusal_is_read_by_the_model_with_its_reason(tmp_path: Path) -> None:
     steps = [
         Step(shell="curl http://example.org"),

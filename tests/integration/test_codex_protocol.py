@@ -124,3 +124,9 @@ def test_what_a_script_of_the_model_does_is_asked_for_as_well(tmp_path: Path) ->
     assert asked == [(Tool.SHELL, "/bin/bash -lc 'touch viajs && echo hi'"), (Tool.WRITE, "pjs.txt")]
     assert (outcome.status, outcome.error_kind) == (Status.REJECTED, TurnEnd.DENIED)
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (20, 4)
+
+
+def test_within_our_sandbox_it_needs_none_of_its_own(tmp_path: Path) -> None:
+    outcome, session = drive(tmp_path, "in_ours", login_dir=tmp_path / "lent")
+    assert (outcome.status, outcome.output) == (Status.SUCCEEDED, "danger-full-access")
+    assert session.texts(Role.NOTICE) == []
