@@ -37,7 +37,7 @@ def _doubt(signature: Signature, prompt: Prompt, shown: str, cols: int) -> str |
         marked = [prompt.unmark.fullmatch(row) for row in rows]
         if not all(marked):
             return "its rows are not marked as they should be"
-        rows = [found["text"].rstrip() for found in marked if found]
+        rows = [(found["text"] or "").rstrip() for found in marked if found]
     if _ELLIPSIS in shown:
         return "part of it may be left out"
     if any(unicodedata.category(character)[0] == "C" for row in rows for character in row):

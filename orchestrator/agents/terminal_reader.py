@@ -228,7 +228,7 @@ def _told(asked: Asked, shown: tuple[str, ...], groups: dict[str, str | None], d
         command=command,
         path=groups.get("path"),
         url=groups.get("url"),
-        doubt=doubt,
+        doubt=doubt or asked.prompt.doubt,
     )
 
 
@@ -237,4 +237,4 @@ def unmarked(prompt: Prompt, shown: str) -> str:
     if prompt.unmark is None:
         return shown
     rows = [(row, prompt.unmark.fullmatch(row)) for row in shown.split("\n")]
-    return "\n".join(found["text"].rstrip() if found else row for row, found in rows)
+    return "\n".join((found["text"] or "").rstrip() if found else row for row, found in rows)

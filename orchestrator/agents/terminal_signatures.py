@@ -75,6 +75,7 @@ class Prompt(_Strict):
     cursor: Literal["footer", "pointer", "below", "question"]
     #: Answered without asking anybody: only for what grants nothing.
     settled: Literal["allow", "deny"] | None = None
+    doubt: str | None = None  #: why what it shows is never certain
     unmark: Pattern | None = None  #: a row of the command as it is shown; group text
 
     @model_validator(mode="after")
