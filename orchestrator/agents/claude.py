@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.agents.claude_end import judge, usage_of
 from orchestrator.agents.claude_program import INSTALL, find_program, look
 from orchestrator.agents.claude_setup import (
-    VARIABLES,
     command_line,
     environment,
     is_saved,
     prepare_folder,
+    variables,
 )
 from orchestrator.agents.claude_turn import ClaudeTurn, NoAnswer
 from orchestrator.agents.json_lines import JsonLines
@@ -32,7 +32,11 @@ class ClaudeAgent:
     """Drives Claude Code. Every call of a tool that could do harm is put to the policy."""
 
     name = "claude"
-    variables = VARIABLES
+
+    @property
+    def variables(self) -> Sequence[str]:
+        """Names of the user's variables that it needs: keys and endpoints of the provider in use."""
+        return variables(os.environ)
 
     def fault(self, task: Task) -> str | None:
         """Say that the program is missing."""

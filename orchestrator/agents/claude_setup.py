@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.agents.claude_tools import WITHHELD
 from orchestrator.git.worktrees import remove_tree
 from orchestrator.ports import Session
 
-#: Names of the user's variables that Claude Code needs to reach its model.
-VARIABLES = (
+_VARIABLES = (
     *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL"),
     *("ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_BETAS", "API_TIMEOUT_MS", "CLAUDE_CODE_MAX_RETRIES"),
     *("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL"),
     *("ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL"),
     *("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "MAX_THINKING_TOKENS", "CLAUDE_CODE_EFFORT_LEVEL"),
-    *("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_SKIP_BEDROCK_AUTH", "ANTHROPIC_BEDROCK_BASE_URL"),
-    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_SKIP_VERTEX_AUTH", "ANTHROPIC_VERTEX_BASE_URL"),
-    *("ANTHROPIC_VERTEX_PROJECT_ID", "CLOUD_ML_REGION", "GOOGLE_APPLICATION_CREDENTIALS"),
-    *("CLAUDE_CODE_USE_FOUNDRY", "ANTHROPIC_FOUNDRY_API_KEY", "ANTHROPIC_FOUNDRY_BASE_URL"),
-    *("ANTHROPIC_FOUNDRY_RESOURCE",),
 )
+#: By the variable that chooses a provider: what is needed for it, and passes only then.
+_PROVIDERS = {
+    "CLAUDE_CODE_USE_BEDROCK": (
+        *("CLAUDE_CODE_SKIP_BEDROCK_AUTH", "ANTHROPIC_BEDROCK_BASE_URL", "AWS_BEARER_TOKEN_BEDROCK"),
+        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    ),
+    "CLAUDE_CODE_USE_VERTEX": (
+        *("CLAUDE_CODE_SKIP_VERTEX_AUTH", "ANTHROPIC_VERTEX_BASE_URL", "ANTHROPIC_VERTEX_PROJECT_ID"),
+        *("CLOUD_ML_REGION", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ),
+    "CLAUDE_CODE_USE_FOUNDRY": (
+        *("ANTHROPIC_FOUNDRY_API_KEY", "ANTHROPIC_FOUNDRY_BASE_URL", "ANTHROPIC_FOUNDRY_RESOURCE"),
+    ),
+}
 _QUIET = {
     **dict.fromkeys(
         (
@@ -38,6 +46,12 @@ _QUIET = {
 }
 _SETTINGS = {"permissions": {"disableAutoMode": "disable", "disableBypassPermissionsMode": "disable"}}
 _MEMORY_LIMIT = 256 * 1024
+
+
+def variables(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the user's variables that Claude Code needs to reach its model."""
+    chosen = [(name, *needed) for name, needed in _PROVIDERS.items() if env.get(name)]
+    return (*_VARIABLES, *(name for names in chosen for name in names))
 
 
 def command_line(program: Path, session: Session, session_id: str, *, resumed: bool) -> list[str]:

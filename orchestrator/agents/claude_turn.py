@@ -19,8 +19,6 @@ from orchestrator.ports import Session
 
 #: It answers within a second; this is for a machine that is very busy.
 _START_S = 60.0
-#: How long it may take to begin another turn that it owes for work in the background.
-_BACKGROUND_S = 600.0
 #: How long it may take to save its session and go, once its input is closed.
 _EXIT_S = 10.0
 
@@ -44,6 +42,7 @@ class ClaudeTurn:
         self._refused: dict[str, str] = {}
         self._folders: dict[str, str] = {}
         self._open: dict[str, asyncio.Task[None]] = {}
+        self._background: list[str] = []  # tasks that outlast the turn, such as a server
 
     async def converse(self, prompt: str) -> None:
         """Hold the conversation until its last result, or the program's end.
@@ -64,6 +63,8 @@ class ClaudeTurn:
         process = self._lines.process
         if process is None:
             return None
+        for task_id in self._background:
+            await self._request(f"stop-{task_id}", {"subtype": "stop_task", "task_id": task_id})
         await process.close_input()
         try:
             async with asyncio.timeout(_EXIT_S):
@@ -93,12 +94,7 @@ class ClaudeTurn:
         await self._lines.send({"type": "control_request", "request_id": request_id, "request": request})
 
     async def _next(self) -> Message | None:
-        """Return the next message. Waits for ever only while the program works."""
-        if self.results:
-            try:
-                return await asyncio.wait_for(self._lines.next(), _BACKGROUND_S)
-            except TimeoutError:
-                return None
+        """Return the next message. How long the program may work is the task's own limit."""
         if self._state is not None:
             return await self._lines.next()
         try:
@@ -137,6 +133,8 @@ class ClaudeTurn:
     def _note(self, message: Message) -> None:
         if message.get("subtype") == "session_state_changed":
             self._state = str(message.get("state"))
+        elif message.get("subtype") == "background_tasks_changed":
+            self._background = [str(task.get("task_id")) for task in _list(message, "tasks")]
         elif message.get("type") == "rate_limit_event":
             self.retry_at = reset_time(message) or self.retry_at
         elif message.get("type") == "assistant" and not message.get("parent_tool_use_id"):

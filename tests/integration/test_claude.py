@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestrator.agents.claude import ClaudeAgent
 from orchestrator.attempt.spec import AttemptSpec
 from orchestrator.config import OrchestratorConfig
 from orchestrator.conformance.model_server import ModelServer
@@ -157,6 +159,18 @@ def test_work_of_a_subagent_in_the_background_is_waited_for(model: ModelServer, 
     assert result.usage.input_tokens == 500
 
 
+def test_what_is_left_running_in_the_background_holds_nothing_up(
+    model: ModelServer, repo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.yaml").write_text(ALLOW_TAIL)
+    given = {"command": "tail -f /dev/null", "description": "a server", "run_in_background": True}
+    model.scripts["serves"] = [Step(tool=("Bash", given)), DONE]
+
+    [result] = in_run(repo, claude("serves"), policy=str(tmp_path / "policy.yaml"))
+
+    assert (result.status, result.output) == (Status.SUCCEEDED, "Done.")
+
+
 def test_a_repository_s_own_settings_are_not_obeyed_and_its_guide_is_read(
     model: ModelServer, repo: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +247,13 @@ def test_a_limit_s_reset_time_is_told(model: ModelServer, repo: Path) -> None:
     [result] = in_run(repo, claude("limit", env=login))
 
     assert (result.error_kind, result.retry_at) == (TurnEnd.RATE_LIMITED, reset)
+
+
+def test_the_tests_version_is_a_tested_one(model: ModelServer) -> None:
+    found = ClaudeAgent().look(os.environ)
+
+    assert found.version in found.tested
+    assert (found.login, found.lacks) == ("API key (ANTHROPIC_API_KEY)", ())
 
 
 def test_nobody_logged_in_is_said(model: ModelServer, repo: Path) -> None:

@@ -189,6 +189,15 @@ def test_two_requests_at_once_are_both_answered(repo: Path) -> None:
     assert result.status is Status.REJECTED
 
 
+def test_what_claude_refused_by_itself_counts_too(repo: Path) -> None:
+    denial = {"tool_name": "Bash", "tool_use_id": "c1", "tool_input": {}}
+
+    result = play(repo, [*OPENED, {"say": {**RESULT, "permission_denials": [denial, "no object"]}}])
+
+    assert (result.status, result.error_kind) == (Status.REJECTED, TurnEnd.DENIED)
+    assert result.error_message == "refused: Bash: refused by Claude Code itself"
+
+
 def test_a_request_after_the_end_is_not_answered(repo: Path) -> None:
     result = play(repo, [*OPENED, {"say": RESULT}, {"say": asks("late", "ls")}])
 
