@@ -23,7 +23,8 @@ INSTRUCTIONS_LIMIT = 32 * 1024
 #: Where a repository says how agents should work in it; the first one counts.
 INSTRUCTIONS = ("AGENTS.override.md", "AGENTS.md")
 
-#: Tools that would act without our policy, helpers that call home, and waiting without end.
+#: Tools that would act without our policy, helpers that call home, and waiting without end. Without a
+#: terminal (`unified_exec_tty`) a command that runs takes no more input: for that nobody would be asked.
 _OFF = (
     *("apps", "browser_use", "computer_use", "daemon_auto_start", "goals", "hooks", "image_generation"),
     *("in_app_browser", "plugins", "prevent_idle_sleep", "remote_plugin", "shell_snapshot"),
