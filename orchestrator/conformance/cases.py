@@ -29,6 +29,8 @@ WAIT = f"touch {BEGUN} && tail -f {BEGUN}"
 _STOP_S = 25.0
 #: What clients' own small questions may add to the figures.
 _ASIDE_TOKENS = 100
+#: Some clients ask again when they are refused.
+_REFUSALS = 12
 _SAID = "The model has spoken."
 _DONE = Step(say="Done.")
 _REQUEST = Failure(status=400, message="the scripted model refuses this request")
@@ -244,5 +246,17 @@ CASES: Sequence[Case] = (
         about="a key that is not accepted is told as such",
         scripts={"bad-key": [Step(failure=_KEY)]},
         judge=_ends_as(TurnEnd.AUTH),
+    ),
+    Case(
+        name="context",
+        about="a conversation that grew too long is told as such",
+        scripts={"context": [Step(stop="context")]},
+        judge=_ends_as(TurnEnd.CONTEXT),
+    ),
+    Case(
+        name="refusal",
+        about="what the model refuses is no success",
+        scripts={"refusal": [Step(stop="refusal")] * _REFUSALS},
+        judge=_ends_as(TurnEnd.REFUSED),
     ),
 )

@@ -51,14 +51,14 @@ while True:
     try:
         answer = json.load(urllib.request.urlopen(urllib.request.Request(url, body)))
     except urllib.error.HTTPError as error:
-        tell(failed=error.code)
+        tell(failed=error.code, message=json.load(error)["error"]["message"])
         break
     used = [used[0] + answer["usage"]["input_tokens"], used[1] + answer["usage"]["output_tokens"]]
     talk.append({"role": "assistant", "content": answer["content"]})
     calls = [block for block in answer["content"] if block["type"] == "tool_use"]
     if not calls:
         saved.write_text(json.dumps(talk))
-        tell(end=answer["content"][0]["text"], used=used)
+        tell(end=answer["content"][0]["text"], used=used, refused=answer["stop_reason"] == "refusal")
         break
     results = [{"type": "tool_result", "tool_use_id": call["id"], "content": use(call)} for call in calls]
     talk.append({"role": "user", "content": results})
@@ -104,7 +104,7 @@ class SmallAgent:
             if "ask" in message:
                 await lines.send(await self._answer(session, message, refused))
             elif "failed" in message:
-                outcome = self._failed(message["failed"])
+                outcome = self._failed(message["failed"], message["message"])
             else:
                 outcome = self._ended(message, refused)
         return replace(outcome, exit=lines.exit)
@@ -122,17 +122,23 @@ class SmallAgent:
         refused.append(decision.reason)
         return {"allow": False, "reason": "no" if "silent" in self._faults else decision.reason}
 
-    def _failed(self, status: int) -> Outcome:
+    def _failed(self, status: int, message: str) -> Outcome:
         if "cheerful" in self._faults:
             return Outcome(status=Status.SUCCEEDED)
         kind = TurnEnd.AUTH if status == 401 else TurnEnd.MODEL
-        return Outcome(status=Status.FAILED, error_kind=kind, error_message=f"status {status}")
+        if "too long" in message:
+            kind = TurnEnd.CONTEXT
+        return Outcome(status=Status.FAILED, error_kind=kind, error_message=message)
 
     def _ended(self, message: Mapping[str, Any], refused: list[str]) -> Outcome:
         tokens = [1, 1] if "inventive" in self._faults else message["used"]
         usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1])
         done = Outcome(status=Status.SUCCEEDED, output=message["end"], usage=usage)
-        if not refused or "cheerful" in self._faults:
+        if "cheerful" in self._faults:
+            return done
+        if message["refused"]:
+            return replace(done, status=Status.FAILED, error_kind=TurnEnd.REFUSED)
+        if not refused:
             return done
         told = "; ".join(refused)
         return replace(done, status=Status.REJECTED, error_kind=TurnEnd.DENIED, error_message=told)

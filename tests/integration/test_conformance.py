@@ -25,6 +25,7 @@ from tests.integration.small_agent import SmallAgent
 
 ALL = ["message", "exit", *(case.name for case in CASES), "interrupt"]
 FAILED = Grade.FAILED
+CHEERFUL = ["denied-write", "denied-shell", "model-error", "bad-key", "context", "refusal"]
 
 
 def test_codex_passes_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +33,9 @@ def test_codex_passes_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[s
         code = main(["agents", "check", "codex", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert [case["case"] for case in found["cases"]] == ALL
-    assert [case for case in found["cases"] if case["grade"] != "passed"] == []
+    # Codex asks again when its model refuses, and then says only that the answer was not complete.
+    unlike = {case["case"]: case["grade"] for case in found["cases"] if case["grade"] != "passed"}
+    assert unlike in ({}, {"refusal": "not supported"})
     assert (code, found["ok"], found["agent"]) == (0, True, "codex")
     assert found["version"]
 
@@ -70,7 +73,7 @@ def test_a_good_adapter_passes_every_case(tmp_path: Path) -> None:
             "careless",
             dict.fromkeys(["write", "shell", "two-at-once", "denied-write", "denied-shell"], FAILED),
         ),
-        ("cheerful", dict.fromkeys(["denied-write", "denied-shell", "model-error", "bad-key"], FAILED)),
+        ("cheerful", dict.fromkeys(CHEERFUL, FAILED)),
         ("inventive", {"usage": FAILED}),
         ("forgets", {"resume": FAILED}),
         ("silent", dict.fromkeys(["denied-write", "denied-shell"], Grade.UNSUPPORTED)),
