@@ -317,8 +317,8 @@ def hanging(repo: Path, tmp_path: Path, act: Callable[[Run, psutil.Process], Non
 
     async def main() -> TaskResult:
         running = asyncio.ensure_future(made.execute())
-        await until(lambda: bool(pids) and bool(_tails(pids[0])))
-        tails = _tails(pids[0])
+        tails: list[psutil.Process] = []
+        await until(lambda: bool(pids) and bool(tails.extend(_tails(pids[0])) or tails))
         act(made, psutil.Process(pids[0]))
         [result] = await asyncio.wait_for(running, 60)
         assert not any(tail.is_running() for tail in tails)
@@ -328,12 +328,16 @@ def hanging(repo: Path, tmp_path: Path, act: Callable[[Run, psutil.Process], Non
 
 
 def _tails(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children(recursive=True) if _name(child) == "tail"]
+    """The tool's processes, once it hangs and Claude Code has come to rest over it."""
+    if _state(psutil.Process(pid)) != ("claude", psutil.STATUS_SLEEPING):
+        return []
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if _state(child) == ("tail", psutil.STATUS_SLEEPING)]
 
 
-def _name(process: psutil.Process) -> str | None:
+def _state(process: psutil.Process) -> tuple[str, str] | None:
     try:
-        return process.name()
+        return process.name(), process.status()
     except psutil.NoSuchProcess:
         return None
 
