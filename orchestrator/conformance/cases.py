@@ -36,7 +36,7 @@ _DONE = Step(say="Done.")
 _REQUEST = Failure(status=400, message="the scripted model refuses this request")
 _KEY = Failure(status=401, message="the scripted model does not know this key")
 #: Ends that say nothing about the turn.
-_BLIND = {TurnEnd.CRASHED, TurnEnd.PROTOCOL, TurnEnd.NO_RESPONSE, None}
+_BLIND = {TurnEnd.CRASHED, TurnEnd.PROTOCOL, None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

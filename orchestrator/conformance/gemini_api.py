@@ -59,6 +59,8 @@ def whole(request: ModelRequest, reply: ModelReply) -> dict[str, Any]:
     for call_id, call in reply.calls:
         parts.append({"functionCall": {"id": call_id, "name": call.name, "args": call.arguments}})
     end = _STOPS.get(reply.stop or "", "STOP")
+    if reply.stop == "refusal":
+        parts = []  # this API holds back what it blocks
     return {
         "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": end, "index": 0}],
         "usageMetadata": {
