@@ -39,10 +39,15 @@ class Page:
             self._reply(replies)
         self.drawn_at = self._loop.time()
         view = self.view()
-        self.worked = self.worked or works(self.signature, view)
-        if self.answered and not self.answered.same_question(read_prompt(self.signature, view)):
-            self.answered = None
+        if works(self.signature, view):
+            self.worked = True
+            self.went_on(read_prompt(self.signature, view))
         self.changed.set()
+
+    def went_on(self, asked: Asked | None) -> None:
+        """Forget the answered prompt once another page is surely there: a page being redrawn is none."""
+        if self.answered and not self.answered.same_question(asked):
+            self.answered = None
 
     def view(self) -> View:
         """Return what is shown now."""

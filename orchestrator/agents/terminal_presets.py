@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from orchestrator.agents import claude_program, codex_program
-from orchestrator.agents.claude_setup import VARIABLES as CLAUDE_VARIABLES
 from orchestrator.agents.claude_setup import environment as claude_environment
 from orchestrator.agents.claude_setup import prepare_folder
+from orchestrator.agents.claude_setup import variables as claude_variables
 from orchestrator.agents.codex_home import make_home
 from orchestrator.agents.logins import CLAUDE, CODEX, shared_login
 from orchestrator.agents.terminal import TerminalAgent
@@ -47,7 +48,7 @@ def claude_terminal() -> TerminalAgent:
             ),
             signature="claude-ax",
             prompt="argument",
-            variables=CLAUDE_VARIABLES,
+            variables=claude_variables(os.environ),
             keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
             model_arguments=("--model={model}",),
             resume_arguments=("--resume={session}",),
@@ -118,7 +119,11 @@ def gemini_terminal() -> TerminalAgent:
             command=("gemini", "-i", "{prompt}"),
             signature="gemini",
             prompt="argument",
-            env={"GEMINI_CLI_HOME": "{config_dir}", "GEMINI_CLI_NO_RELAUNCH": "true"},
+            env={
+                "GEMINI_CLI_HOME": "{config_dir}",
+                "GEMINI_CLI_NO_RELAUNCH": "true",
+                "COLORTERM": "truecolor",  # or a warning about colours stands below its dialogs
+            },
             variables=("GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"),
             keys=("GEMINI_API_KEY",),
             model_arguments=("--model={model}",),
@@ -136,8 +141,14 @@ async def _gemini(session: Session) -> AsyncIterator[Mapping[str, str]]:
 
 
 def _seed_gemini(folder: Path) -> None:
+    """Write the settings anew; a link that an attempt left there is replaced and not followed."""
+    if folder.is_symlink():
+        folder.unlink()
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(_GEMINI_SETTINGS), encoding="utf-8")
+    settings = folder / "settings.json"
+    settings.unlink(missing_ok=True)
+    with settings.open("x", encoding="utf-8") as file:
+        file.write(json.dumps(_GEMINI_SETTINGS))
 
 
 def aider() -> TerminalAgent:

@@ -58,15 +58,17 @@ def read_records(kind: str | None, config_dir: Path) -> Records:
     """Read the newest session of that kind of program; empty when there is none."""
     if kind is None:
         return Records()
-    found = sorted(config_dir.glob(_PLACES[kind]), key=lambda path: path.stat().st_mtime)
+    # Agents can put anything there: what is no plain file, such as a pipe, is not opened.
+    found = [path for path in config_dir.glob(_PLACES[kind]) if path.is_file() and not path.is_symlink()]
     if not found:
         return Records()
-    items = list(_claude(found[-1]) if kind == "claude" else _codex(found[-1]))
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    items = list(_claude(newest) if kind == "claude" else _codex(newest))
     calls = {key: Call(value) for what, key, value in items if what == "call"}
     done = {key for what, key, _ in items if what == "result"}
     said = [value for what, _, value in items if what == "text"]
     return Records(
-        session_id=found[-1].stem[-_UUID:],
+        session_id=newest.stem[-_UUID:],
         message=said[-1] if said else None,
         open_calls=tuple(call for key, call in calls.items() if key not in done),
     )

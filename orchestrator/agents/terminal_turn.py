@@ -66,6 +66,7 @@ class Turn:
             if self.ended.done():
                 return
             asked = self.page.prompt()
+            self.page.went_on(asked)
             if asked is not None:
                 await self._on_prompt(asked)
             elif idles(self.page.signature, view):
