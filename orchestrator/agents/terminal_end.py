@@ -125,8 +125,11 @@ def _message(page: Page) -> str | None:
 
 
 def _until_end(page: Page, rows: Sequence[str]) -> list[str]:
+    """A turn's own last row ends the message; so do two blank rows, below which the input box stands."""
     taken: list[str] = []
     for row in rows:
+        if not row and taken and not taken[-1]:
+            break
         if any(pattern.fullmatch(row) for pattern in page.signature.finished):
             break
         taken.append(row.strip())

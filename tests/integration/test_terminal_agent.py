@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import orchestrator.agents
 from orchestrator.conformance.script import Step
 from orchestrator.model.outcome import TurnEnd
@@ -86,3 +88,13 @@ def test_a_question_that_nobody_knows_is_parked_with_its_screen(tmp_path: Path) 
     assert "Select with numbers" in result.output
     assert (result.permissions.allowed, result.permissions.denied) == (0, 0)
     assert result.files_changed == ()
+
+
+@pytest.mark.slow
+def test_gemini_writes_what_is_allowed(tmp_path: Path) -> None:
+    script = [Step(write=("hello.txt", "hello\n")), Step(say="Gemini is done.")]
+    result = _run(tmp_path, "gemini-terminal", script)
+    assert (result.status, result.error_message) == (Status.SUCCEEDED, None)
+    assert result.files_changed == ("hello.txt",)
+    assert (result.permissions.allowed, result.permissions.denied) == (1, 0)
+    assert result.output == "Gemini is done."
