@@ -130,6 +130,8 @@ _DURATION_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type"
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+#: US dollars.
+Cost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 #: Text that a program's arguments and environment can hold.
 Text = Annotated[str, AfterValidator(_text)]
 #: The same, and never empty or blank.
@@ -236,6 +238,7 @@ class OrchestratorConfig(BaseModel):
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
     policy: FilledText | None = None
     ask_timeout: Duration = 600.0  #: how long a question waits for a person before it is denied
+    max_cost: Cost | None = None  #: in US dollars, for each attempt of a task that names no other
     retries: Annotated[int, Field(ge=0)] = 0
     env: Mapping[VariableName, Text] = {}
     pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment
@@ -284,6 +287,8 @@ _WORDS = {
     "tuple_type": "expected a list",
     "mapping_type": "expected a mapping of keys to values",
     "dict_type": "expected a mapping of keys to values",
+    "greater_than": "expected more than {gt}",
+    "finite_number": "expected a number that is not endless",
     "greater_than_equal": "expected {ge} or more",
     "literal_error": "expected one of {expected}",
     "invalid_key": "expected text as the key",

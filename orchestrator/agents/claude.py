@@ -16,7 +16,7 @@ from orchestrator.agents.claude_setup import (
     prepare_folder,
     variables,
 )
-from orchestrator.agents.claude_turn import ClaudeTurn, NoAnswer
+from orchestrator.agents.claude_turn import ClaudeTurn, KeyRefused, NoAnswer
 from orchestrator.agents.json_lines import JsonLines
 from orchestrator.agents.logins import CLAUDE, shared_login
 from orchestrator.errors import AgentProtocolError, SpawnError
@@ -74,6 +74,8 @@ async def _turn(session: Session, lines: JsonLines, *, resumed: bool) -> Outcome
         await turn.converse(_prompt(session, resumed=resumed))
     except* AgentProtocolError as group:
         outcome = _failed(TurnEnd.PROTOCOL, str(_first(group)))
+    except* KeyRefused as group:
+        outcome = _failed(TurnEnd.AUTH, f"the model's server refused the login (HTTP {_first(group)})")
     except* NoAnswer:
         outcome = _failed(TurnEnd.NO_RESPONSE, "Claude Code was started and answered nothing")
     usage = usage_of(turn.results, resumed=resumed)
@@ -121,6 +123,6 @@ def _failed(kind: TurnEnd, message: str) -> Outcome:
     return Outcome(status=Status.FAILED, error_kind=kind.value, error_message=message)
 
 
-def _first(group: BaseExceptionGroup[AgentProtocolError]) -> BaseException:
+def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
     found = group.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found

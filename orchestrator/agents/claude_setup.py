@@ -66,6 +66,7 @@ def command_line(program: Path, session: Session, session_id: str, *, resumed: b
         *("--setting-sources", "user", "--strict-mcp-config", "--settings", json.dumps(_SETTINGS)),
         *("--disallowedTools", ",".join(WITHHELD)),
         *(("--model", session.task.model) if session.task.model else ()),
+        *(("--max-budget-usd", f"{session.task.max_cost_usd:.6f}") if session.task.max_cost_usd else ()),
         *("--resume" if resumed else "--session-id", session_id),
     ]
 

@@ -26,6 +26,14 @@ _OPENING = "opening"
 _HOOK = "every-call"
 
 
+#: Claude Code asks ten times, for minutes, with a key that is refused; three leave room for a new token.
+_KEY_TRIALS = 3
+
+
+class KeyRefused(Exception):  # noqa: N818 (an end of the turn, not a fault of ours)
+    """The model's server does not accept the login."""
+
+
 class NoAnswer(Exception):  # noqa: N818 (an end of the turn, not a fault of ours)
     """The program runs, and does not answer."""
 
@@ -47,7 +55,7 @@ class ClaudeTurn:
     async def converse(self, prompt: str) -> None:
         """Hold the conversation until its last result, or the program's end.
 
-        Raises AgentProtocolError, and NoAnswer.
+        Raises AgentProtocolError, NoAnswer and KeyRefused.
         """
         async with asyncio.TaskGroup() as answers:
             try:
@@ -135,6 +143,11 @@ class ClaudeTurn:
             self._state = str(message.get("state"))
         elif message.get("subtype") == "background_tasks_changed":
             self._background = [str(task.get("task_id")) for task in _list(message, "tasks")]
+        elif message.get("subtype") == "api_retry":
+            attempt = message.get("attempt")
+            trials = attempt if isinstance(attempt, int) else 0
+            if message.get("error_status") in {401, 403} and trials >= _KEY_TRIALS:
+                raise KeyRefused(str(message.get("error_status")))
         elif message.get("type") == "rate_limit_event":
             self.retry_at = reset_time(message) or self.retry_at
         elif message.get("type") == "assistant" and not message.get("parent_tool_use_id"):

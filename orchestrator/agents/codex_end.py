@@ -31,6 +31,7 @@ _BY_TEXT = (
         re.compile(r"status: 429|\b429 Too Many Requests|rate limit exceeded", re.IGNORECASE),
         TurnEnd.RATE_LIMITED,
     ),
+    (re.compile(r"reason: content_filter"), TurnEnd.REFUSED),
     (re.compile(r"\b401 Unauthorized|\b403 Forbidden"), TurnEnd.AUTH),
 )
 _AT = re.compile(r"try again at (?:(\w{3}) (\d{1,2})\w{2}, (\d{4}) )?(\d{1,2}:\d{2} [AP]M)")

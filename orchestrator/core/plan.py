@@ -28,6 +28,8 @@ from orchestrator.workspaces.worktree import copy_fault
 #: Agents wait for their model most of the time: 0.4 to 7 % of a core each, 110 to 250 MiB (measured).
 WORKERS_PER_CORE = 4
 FEWEST_WORKERS = 8
+#: Agents that stop by themselves at a limit of their cost.
+HOLDING_COST = frozenset({"claude"})
 MEMORY_PER_WORKER = 512 * 1024 * 1024
 
 
@@ -133,11 +135,17 @@ def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agen
             default = "" if chosen else "`agent` chooses another, such as `demo`, which needs no key"
             faults.append(f"task `{task.id}`: {err.message}; {err.hint or default}".removesuffix("; "))
             continue
-        if fault := agents[task.id].fault(task):
+        if fault := agents[task.id].fault(task) or _cost_fault(config, task, agents[task.id]):
             faults.append(f"task `{task.id}`: {fault}")
     if faults:
         raise InputError("\n".join(faults))
     return agents
+
+
+def _cost_fault(config: OrchestratorConfig, task: Task, agent: Agent) -> str | None:
+    if (task.max_cost_usd or config.max_cost) is None or agent.name in HOLDING_COST:
+        return None
+    return f"max_cost: agent `{agent.name}` cannot hold it; {', '.join(sorted(HOLDING_COST))} can"
 
 
 def _repository(config: OrchestratorConfig) -> tuple[Path, Repository | None, str | None]:

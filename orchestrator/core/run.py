@@ -259,7 +259,11 @@ class Run:
         commits = [report.commit for report in reports if report and report.commit]
         return AttemptSpec(
             run_id=self.run_id,
-            task=replace(task, model=task.model or config.model),
+            task=replace(
+                task,
+                model=task.model or config.model,
+                max_cost_usd=task.max_cost_usd or config.max_cost,
+            ),
             attempt=number,
             agent=self.plan.agents[task.id],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
@@ -382,7 +386,8 @@ class Run:
 
     async def _compare(self) -> None:
         """Say who conflicts with whom. What git cannot say is a warning: the work itself is done."""
-        if self.plan.repository is None or self.plan.isolation == "none":
+        base = self.plan.base_commit
+        if self.plan.repository is None or base is None:
             return
         results = (self._results[task.id] for task in self.plan.tasks)
         commits = {
@@ -392,7 +397,7 @@ class Run:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.run_in_executor(
-                self._pool, find_conflicts, self.plan.repository, commits, needs
+                self._pool, find_conflicts, self.plan.repository, base, commits, needs
             )
         except GitError as err:
             _LOG.warning("the branches of run %s could not be compared: %s", self.run_id, err.message)

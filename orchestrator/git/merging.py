@@ -32,19 +32,59 @@ class Merge:
 
 
 def merge_all(shield: Shield, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
-    """Merge each pair of commits, three-way over their merge base. Raises GitError for unrelated ones.
+    """Merge each pair of commits, three-way over their merge base. Raises GitError.
 
     `merge-tree --stdin` needs git 2.39; its older form with three arguments overlooks renames.
     """
     if not pairs:
         return []
     asked = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode("ascii")
-    output = shield.run(["merge-tree", "--stdin", "--messages", "--write-tree"], input=asked).stdout
+    output = shield.run(
+        ["merge-tree", "--stdin", "--messages", "--write-tree", "--allow-unrelated-histories"], input=asked
+    ).stdout
     fields = iter(output.split(b"\0"))
     merges = [_read_merge(fields) for _ in pairs]
     if list(fields) != [b""]:
         raise GitError("git merge-tree said more than was asked", hint="is this git older than 2.39?")
     return merges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """The paths in which a commit differs from another."""
+
+    kept: frozenset[str]  #: there after it: added, or changed
+    removed: frozenset[str]
+    adds: bool  #: whether some were added
+
+
+def changes_since(shield: Shield, base: str, commits: Sequence[str]) -> dict[str, Changes]:
+    """Return what each of `commits` changed, renames as a removal and an addition."""
+    asked = "".join(f"{commit} {base}\n" for commit in dict.fromkeys(commits)).encode("ascii")
+    argv = ["diff-tree", "--stdin", "-r", "-z", "--name-status", "--no-renames"]
+    fields = iter(shield.run(argv, input=asked).stdout.split(b"\0"))
+    found: dict[str, list[tuple[bytes, str]]] = {commit: [] for commit in commits}
+    commit = ""
+    for field in fields:
+        if len(field) == 1:
+            found[commit].append((field, os.fsdecode(next(fields))))
+        elif field:
+            commit = field.decode("ascii")
+    return {commit: _changes(entries) for commit, entries in found.items()}
+
+
+def _changes(entries: Sequence[tuple[bytes, str]]) -> Changes:
+    return Changes(
+        kept=frozenset(path for status, path in entries if status != b"D"),
+        removed=frozenset(path for status, path in entries if status == b"D"),
+        adds=any(status == b"A" for status, _ in entries),
+    )
+
+
+def share_an_ancestor(shield: Shield, base: str, commits: Sequence[str]) -> bool:
+    """Whether all of `commits` were built on `base`."""
+    output = shield.run(["merge-base", "--octopus", base, *commits], check=False)
+    return output.stdout.decode("ascii").strip() == base
 
 
 def _read_merge(fields: Iterator[bytes]) -> Merge:

@@ -38,6 +38,7 @@ class Task:
     terminal: bool = False  #: run `command` on a pty instead of pipes
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
+    max_cost_usd: float | None = None  #: what its agent may spend in one attempt
     retries: int | None = None
     estimate_s: float | None = None  #: expected length; longer paths start first
     verify: tuple[str, ...] | None = None

@@ -97,6 +97,8 @@ def _limit_faults(index: int, task: Task) -> Iterable[Fault]:
     for key, seconds in limits.items():
         if seconds is not None and not seconds > 0:
             yield Fault((index, key), f"expected a duration above zero (got {seconds!r})")
+    if task.max_cost_usd is not None and not task.max_cost_usd > 0:
+        yield Fault((index, "max_cost"), f"expected dollars above zero (got {task.max_cost_usd!r})")
     if task.retries is not None and task.retries < 0:
         yield Fault((index, "retries"), f"expected 0 or more (got {task.retries!r})")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from orchestrator.config import CommandLine, Duration, Fault, FilledText, Text, VariableName, faults_of
+from orchestrator.config import CommandLine, Cost, Duration, Fault, FilledText, Text, VariableName, faults_of
 from orchestrator.errors import InputError
 from orchestrator.model.task import Task, id_fault
 from orchestrator.taskfile.checks import name_fault, path_fault
@@ -65,6 +65,7 @@ class TaskKeys(BaseModel):
     terminal: bool = False
     timeout: Duration | None = None
     idle_timeout: Duration | None = None
+    max_cost: Cost | None = None
     retries: Annotated[int, Field(ge=0)] | None = None
     estimate: Duration | None = None
     verify: Annotated[tuple[CommandLine, ...], Field(strict=False)] | None = None
@@ -86,6 +87,7 @@ def task_of(keys: TaskKeys, prompt: str) -> Task:
         terminal=keys.terminal,
         timeout_s=keys.timeout,
         idle_timeout_s=keys.idle_timeout,
+        max_cost_usd=keys.max_cost,
         retries=keys.retries,
         estimate_s=keys.estimate,
         verify=keys.verify,

@@ -233,6 +233,27 @@ def test_ends_are_told_apart(model: ModelServer, repo: Path) -> None:
     assert all(result.error_message and result.session_id for result in results)
 
 
+def test_a_refused_key_is_not_tried_ten_times(model: ModelServer, repo: Path) -> None:
+    model.scripts["key"] = [Step(failure=Failure(status=401, message="invalid x-api-key"))]
+
+    [result] = in_run(repo, claude("key", env={"CLAUDE_CODE_MAX_RETRIES": "10"}))
+
+    assert (result.status, result.error_kind) == (Status.FAILED, TurnEnd.AUTH)
+    assert len(model.requests_of("key")) <= 4
+
+
+def test_it_stops_at_its_cost_limit(model: ModelServer, repo: Path) -> None:
+    dear = Step(shell="git status --short", input_tokens=2_000_000, output_tokens=100_000)
+    model.scripts["dear"] = [dear] * 20
+
+    [result] = in_run(repo, claude("dear", max_cost=1.5))
+
+    assert (result.status, result.error_kind) == (Status.FAILED, TurnEnd.BUDGET)
+    assert result.usage.cost_usd is not None
+    assert result.usage.cost_usd > 1.5
+    assert len(model.requests_of("dear")) < 5
+
+
 def test_a_limit_s_reset_time_is_told(model: ModelServer, repo: Path) -> None:
     reset = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
     unified = "anthropic-ratelimit-unified"

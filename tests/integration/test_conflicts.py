@@ -110,7 +110,7 @@ def really_conflicts(repo: Path, ours: str, theirs: str) -> bool:
 def test_every_verdict_is_that_of_a_real_merge(world: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     repo, commits = world
     before = objects(repo)
-    found = find_conflicts(open_repository(repo), commits, {})
+    found = find_conflicts(open_repository(repo), git(repo, "rev-parse", "main"), commits, {})
     assert objects(repo) == before, "something was written into the user's repository"
     ours = {(pair.a, pair.b) for pair in found.pairs}
     for a, b in itertools.combinations(commits, 2):
@@ -122,6 +122,15 @@ def test_every_verdict_is_that_of_a_real_merge(world: tuple[Path, dict[str, str]
     assert odd.files == ("a\tb\nc",)
 
 
+def test_branches_of_another_history_are_compared_too(world: tuple[Path, dict[str, str]]) -> None:
+    repo, commits = world
+    tree = git(repo, "rev-parse", f"{commits['first-line']}^{{tree}}")
+    orphan = git(repo, "commit-tree", tree, "-m", "from nowhere")
+    three = {"orphan": orphan, **{name: commits[name] for name in ("first-line", "added")}}
+    found = find_conflicts(open_repository(repo), git(repo, "rev-parse", "main"), three, {})
+    assert [(pair.a, pair.b) for pair in found.pairs] == [("orphan", "added")]
+
+
 def test_nothing_of_the_repository_is_executed(world: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     repo, commits = world
     mark = tmp_path / "ran"
@@ -129,7 +138,7 @@ def test_nothing_of_the_repository_is_executed(world: tuple[Path, dict[str, str]
     (repo / ".git" / "info" / "attributes").write_text("* merge=evil\n")
     try:
         two = {name: commits[name] for name in ("first-line", "first-line-too")}
-        found = find_conflicts(open_repository(repo), two, {})
+        found = find_conflicts(open_repository(repo), git(repo, "rev-parse", "main"), two, {})
     finally:
         (repo / ".git" / "info" / "attributes").unlink()
         git(repo, "config", "--unset", "merge.evil.driver")
