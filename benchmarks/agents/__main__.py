@@ -15,13 +15,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.agents.bare import endpoints, run_bare
+from benchmarks.agents.bare import BARE_PROMPT, bare_command, endpoints, run_bare
 from orchestrator.agents.registry import get_agent
 from orchestrator.conformance.model_server import ModelServer
 from orchestrator.conformance.script import Step, prompt_for
 from orchestrator.ports import ProgramAgent
 
 RESULTS = Path(__file__).parent / "results"
+#: Where the tests' own agents are.
+INSTALLED = Path(__file__).resolve().parents[2] / ".agents"
 AGENTS = ("claude", "codex")
 #: One write and one shell command, three requests to the model: the trivial task.
 SCRIPT = (
@@ -31,6 +33,9 @@ SCRIPT = (
 )
 #: The difference between these numbers of workers is what a worker costs, without the run's own start.
 FEW, MANY = 2, 8
+AS_COMMAND = "product, as a plain command"
+#: The scripted model, and a folder for everything.
+World = tuple[ModelServer, Path]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for rows and summary")
     options = parser.parse_args(argv)
     rows: list[dict[str, Any]] = []
+    os.environ["PATH"] = f"{INSTALLED}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory(prefix="agents-") as name, ModelServer({"trivial": SCRIPT}) as server:
-        for row in _rows(options.rounds, server, Path(name)):
+        for row in _rows(options.rounds, (server, Path(name))):
             rows.append(row)
             print(json.dumps(row), file=sys.stderr, flush=True)
     if not rows:
@@ -55,14 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if any(row["failed"] for row in rows) else 0
 
 
-def _rows(rounds: int, server: ModelServer, ground: Path) -> Iterator[dict[str, Any]]:
+def _rows(rounds: int, world: World) -> Iterator[dict[str, Any]]:
     programs = {name: program for name in AGENTS if (program := _program(name))}
     for round_ in range(1, rounds + 1):
         for agent, program in programs.items():
             for count in (1, FEW, MANY):
-                yield {"round": round_, **_bare(agent, program, count, server, ground)}
-                yield {"round": round_, **_product(agent, count, "off", server, ground)}
-            yield {"round": round_, **_product(agent, 1, "on", server, ground)}
+                yield {"round": round_, **_bare(agent, program, count, world)}
+                yield {"round": round_, **_product(agent, count, "off", world)}
+                yield {"round": round_, **_product(agent, count, "off", world, program)}
+            yield {"round": round_, **_product(agent, 1, "on", world)}
 
 
 def _program(name: str) -> str | None:
@@ -71,7 +78,8 @@ def _program(name: str) -> str | None:
     return str(found) if found else None
 
 
-def _bare(agent: str, program: str, count: int, server: ModelServer, ground: Path) -> dict[str, Any]:
+def _bare(agent: str, program: str, count: int, world: World) -> dict[str, Any]:
+    server, ground = world
     places = [_place(ground) for _ in range(count)]
     prompts = [f"{prompt_for('trivial')}/{number}" for number in range(count)]
     seen = len(server.requests)
@@ -88,18 +96,29 @@ def _bare(agent: str, program: str, count: int, server: ModelServer, ground: Pat
     }
 
 
-def _product(agent: str, count: int, sandbox: str, server: ModelServer, ground: Path) -> dict[str, Any]:
+def _product(
+    agent: str, count: int, sandbox: str, world: World, program: str | None = None
+) -> dict[str, Any]:
+    """Through the adapter; with `program` as a plain command, where all is the same but for the adapter."""
+    server, ground = world
     folder, home = _place(ground)
+    bare = program and bare_command(agent, program, BARE_PROMPT, url=server.url, folder=folder, home=home)
+    job = {
+        "agent": agent,
+        "prompt": prompt_for("trivial"),
+        "repo": str(folder),
+        "count": count,
+        "sandbox": sandbox,
+        "bare": bare,
+    }
     seen = len(server.requests)
     env = {**os.environ, "HOME": str(home), "ORCHESTRATOR_HOME": str(home / "state"), **endpoints(server.url)}
-    argv = [sys.executable, "-m", "benchmarks.agents.product", agent, prompt_for("trivial"), str(folder)]
-    done = subprocess.run(
-        [*argv, str(count), sandbox], env=env, capture_output=True, text=True, check=True, timeout=300
-    )
+    argv = [sys.executable, "-m", "benchmarks.agents.product", json.dumps(job)]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=300)
     told = json.loads(done.stdout)
     return {
         "agent": agent,
-        "how": "product, sandboxed" if sandbox == "on" else "product",
+        "how": "product, sandboxed" if sandbox == "on" else AS_COMMAND if program else "product",
         "workers": count,
         "first_request": round(server.requests[seen].at - told["began"], 4),
         "wall": round(told["wall"], 4),
@@ -144,17 +163,16 @@ def render(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {agent} | {how} | {workers} | {figures} |")
     lines += [
         "",
-        f"What one more worker costs, from {FEW} and {MANY} of them at once:",
+        _explanation(),
         "",
-        "| agent | processor s over the bare command line (goal: 0.1) | MiB of the orchestrator (goal: 15) |",
-        "|---|---|---|",
+        "| agent | its adapter (goal: 0.1) | the whole product | MiB of the orchestrator (goal: 15) |",
+        "|---|---|---|---|",
     ]
     for agent in sorted({row["agent"] for row in rows}):
-        few, many = (_same(rows, agent, "product", count) for count in (FEW, MANY))
-        more = {key: (_median(many, key) - _median(few, key)) / (MANY - FEW) for key in ("cpu", "memory_mib")}
-        bare = [_median(_same(rows, agent, "bare", count), "cpu") for count in (FEW, MANY)]
-        over = more["cpu"] - (bare[1] - bare[0]) / (MANY - FEW)
-        lines.append(f"| {agent} | {over:.3f} | {more['memory_mib']:.2f} |")
+        one_more = {how: _one_more(rows, agent, how, "cpu") for how in ("product", AS_COMMAND, "bare")}
+        adapter, whole = (one_more["product"] - one_more[how] for how in (AS_COMMAND, "bare"))
+        memory = _one_more(rows, agent, "product", "memory_mib")
+        lines.append(f"| {agent} | {adapter:.3f} | {whole:.3f} | {memory:.2f} |")
     return "\n".join([*lines, ""])
 
 
@@ -164,6 +182,19 @@ def _conditions(rows: Sequence[dict[str, Any]]) -> str:
         f"medians of {max(row['round'] for row in rows)} rounds. The task: one file written, one command, "
         "three requests to a scripted model on this machine."
     )
+
+
+def _explanation() -> str:
+    return (
+        f"What one more worker costs in processor seconds beyond the bare command line, from {FEW} and "
+        f"{MANY} of them at once. The adapter's part is the difference to the same command line, run as a "
+        "plain command of the product:"
+    )
+
+
+def _one_more(rows: Sequence[dict[str, Any]], agent: str, how: str, key: str) -> float:
+    few, many = (_median(_same(rows, agent, how, count), key) for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
 
 
 def _same(rows: Sequence[dict[str, Any]], agent: str, how: str, workers: int) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 #: What the task's scripted model writes and runs; the bare command lines are told to allow just that.
 CODEX_CONFIG = """\
-model = "scripted"
+model = "scripted-model"
 model_provider = "scripted"
 check_for_update_on_startup = false
 approval_policy = "never"
-sandbox_mode = "danger-full-access"
+sandbox_mode = "workspace-write"
 [model_providers.scripted]
 name = "scripted"
 base_url = "{url}/v1"
@@ -30,6 +30,8 @@ trust_level = "trusted"
 """
 
 
+#: Stands for the prompt in a command line that is not run yet.
+BARE_PROMPT = "PROMPT"
 #: A repository to work in, and a home.
 Place = tuple[Path, Path]
 
@@ -49,7 +51,7 @@ def run_bare(agent: str, program: str, prompts: Sequence[str], *, url: str, plac
     began = time.monotonic()
     running = []
     for prompt, (folder, home) in zip(prompts, places, strict=True):
-        argv, env = _command(agent, program, prompt, url=url, folder=folder, home=home)
+        argv, env = bare_command(agent, program, prompt, url=url, folder=folder, home=home)
         running.append(
             subprocess.Popen(
                 argv,
@@ -69,9 +71,10 @@ def run_bare(agent: str, program: str, prompts: Sequence[str], *, url: str, plac
     return Spent(began=began, wall=time.monotonic() - began, cpu=cpu, exit_codes=exit_codes)
 
 
-def _command(
+def bare_command(
     agent: str, program: str, prompt: str, *, url: str, folder: Path, home: Path
 ) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and environment of one agent by itself."""
     env = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **endpoints(url)}
     if agent == "claude":
         argv = [program, "-p", prompt, "--output-format", "stream-json", "--verbose"]

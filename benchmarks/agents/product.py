@@ -8,26 +8,32 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from benchmarks.agents.bare import BARE_PROMPT
 from orchestrator.config import OrchestratorConfig
 from orchestrator.core.plan import prepare
 from orchestrator.core.run import Run
 from orchestrator.model.event import Event, EventKind
 from orchestrator.taskfile import task_from_mapping
 
+#: The scripted model does not care; some agents use other tools for a model that they know.
+MODEL = "scripted-model"
 
-def main(agent: str, prompt: str, repo: str, count: str, sandbox: str) -> None:
-    """Run it; print what it took as one JSON object."""
-    tasks = [
-        task_from_mapping(
-            f"w{number}", {"name": f"w{number}", "prompt": f"{prompt}/{number}", "agent": agent}
-        )
-        for number in range(int(count))
-    ]
-    config = OrchestratorConfig(repo=Path(repo), sandbox=sandbox, max_workers=int(count), tripwire="git")
+
+def main(job_text: str) -> None:
+    """Run a job; print what it took as one JSON object.
+
+    The job, as JSON: `agent`, `prompt`, `repo`, `count`, `sandbox` and `bare`: the agent's own command line
+    and environment, to be run as a plain command instead of through its adapter; null: through its adapter.
+    """
+    job = json.loads(job_text)
+    tasks = [task_from_mapping(f"w{number}", _task(job, number)) for number in range(job["count"])]
+    config = OrchestratorConfig(repo=Path(job["repo"]), sandbox=job["sandbox"], max_workers=job["count"])
     plan = prepare(config, tasks)
     before = psutil.Process().memory_info().rss
     peak = before
@@ -56,10 +62,19 @@ def main(agent: str, prompt: str, repo: str, count: str, sandbox: str) -> None:
     os._exit(0)
 
 
+def _task(job: Mapping[str, Any], number: int) -> dict[str, Any]:
+    prompt = f"{job['prompt']}/{number}"
+    if not job["bare"]:
+        return {"name": job["agent"], "prompt": prompt, "agent": job["agent"], "model": MODEL}
+    argv, env = job["bare"]
+    command = [prompt if word == BARE_PROMPT else word for word in argv]
+    return {"name": job["agent"], "prompt": prompt, "command": command, "env": env}
+
+
 def _cpu(who: int) -> float:
     usage = resource.getrusage(who)
     return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])
