@@ -19,6 +19,10 @@ class Call:
     arguments: Mapping[str, Any] | str
 
 
+#: A model that hears "still running" asks again; a script cannot, so on a busy machine Codex has to wait.
+_PATIENCE_MS = 30_000
+_PATIENTLY = f'// @exec: {{"yield_time_ms": {_PATIENCE_MS}}}\n'
+
 _Arguments = Callable[..., Mapping[str, Any] | str]
 
 
@@ -81,8 +85,8 @@ _SHELLS: Sequence[tuple[str, _Arguments]] = (
         lambda line: {"command": line, "description": "scripted", "is_background": False},
     ),
     ("bash", lambda line: {"command": line, "description": "scripted"}),
-    ("exec", lambda line: _code("exec_command", {"cmd": line})),
-    ("exec_command", lambda line: {"cmd": line}),
+    ("exec", lambda line: _PATIENTLY + _code("exec_command", {"cmd": line, "yield_time_ms": _PATIENCE_MS})),
+    ("exec_command", lambda line: {"cmd": line, "yield_time_ms": _PATIENCE_MS}),
     ("shell_command", lambda line: {"command": line}),
     ("shell", lambda line: {"command": ["bash", "-lc", line]}),
 )

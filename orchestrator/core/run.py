@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
@@ -27,6 +28,7 @@ from orchestrator.errors import GitError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
+from orchestrator.journal.stored_plan import store_plan
 from orchestrator.landing.conflicts import find_conflicts
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.outcome import Outcome
@@ -99,6 +101,7 @@ class Run:
             stack.callback(lock.release)
             self._journal = Journal.create(journal_path(self.directory))
             stack.callback(self._journal.close)
+            self._store_plan()
             self._began = self.clock.monotonic()
             await self._record(EventKind.RUN_STARTED, self._description())
             run_tmp = make_run_tmp(self.run_id)
@@ -123,6 +126,19 @@ class Run:
             await self._conduct()
             await self._finish()
         return [self._results[task.id] for task in self.plan.tasks]
+
+    def _store_plan(self) -> None:
+        """Keep what was asked for, with paths that hold from any folder."""
+        plan = self.plan
+        policy = plan.config.policy
+        settled = {"repo": plan.folder, "policy": str(Path(policy).absolute()) if policy else None}
+        store_plan(
+            self.directory,
+            plan.config.model_copy(update=settled),
+            plan.tasks,
+            base_commit=plan.base_commit,
+            mask=self._mask.text,
+        )
 
     # -- the conductor: events in, actions out ---------------------------------------------------
 
