@@ -75,7 +75,9 @@ def _to_json(task: Task) -> dict[str, Any]:
 
 
 def _from_json(document: Mapping[str, Any]) -> Task:
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
     return Task(**{**values, "env": MappingProxyType(values["env"])})
 
 
