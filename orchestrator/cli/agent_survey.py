@@ -102,7 +102,7 @@ def agent_findings(name: str, env: Mapping[str, str]) -> Iterator[Finding]:
     if found.version:
         yield _version_finding(state)
     if found.login:
-        yield Finding(name="login", status="ok", found=found.login)
+        yield Finding(name="login", status="warn" if found.lacks else "ok", found=found.login)
     for lack in found.lacks:
         yield Finding(name="lacks", status="fail", found=lack)
 
