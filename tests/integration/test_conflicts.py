@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from orchestrator.git.attributes import lay_attributes
+from orchestrator.git.merging import merge_all
 from orchestrator.git.repository import open_repository
 from orchestrator.journal.state import load_state
-from orchestrator.landing.conflicts import find_conflicts
+from orchestrator.landing.conflicts import Target, find_conflicts, pair_conflicts
 from orchestrator.report.build import build_report
 from tests.integration.run_fixtures import IDENTITY, git, make_repository, make_run, shell, task
 
@@ -46,6 +49,12 @@ def folder_in_place_of_file(repo: Path) -> None:
     (repo / "plain" / "inner").write_text("inner\n")
 
 
+def link(repo: Path, commit: str) -> None:
+    """Let a submodule be at another commit, which need not be there."""
+    (repo / "module").mkdir(exist_ok=True)
+    git(repo, "update-index", "--add", "--cacheinfo", f"160000,{commit},module")
+
+
 #: Each kind of change that one branch makes.
 CHANGES: dict[str, Callable[[Path], object]] = {
     "first-line": change(0, "one"),
@@ -64,6 +73,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "folder-for-file": folder_in_place_of_file,
     "folder-renamed": folder_renamed,
     "in-folder": in_folder,
+    "new-executable": lambda repo: ((repo / "new").write_text("new\n"), (repo / "new").chmod(0o755)),
+    "new-plain": lambda repo: (repo / "new").write_text("new\n"),
+    "submodule": lambda repo: link(repo, "1" * 40),
+    "submodule-too": lambda repo: link(repo, "2" * 40),
     "odd name": lambda repo: (repo / "a\tb\nc").write_text("odd\n"),
     "odd name too": lambda repo: (repo / "a\tb\nc").write_text("even\n"),
 }
@@ -80,12 +93,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     for name in ("a", "b"):
         (repo / "lib" / name).write_text(f"{name}\n" * 20)
     git(repo, "add", ".")
+    link(repo, "3" * 40)
     git(repo, "commit", "-qm", "base")
     commits = {}
     for number, (name, edit) in enumerate(CHANGES.items()):
         git(repo, "checkout", "-q", "-b", f"b{number}", "main")
         edit(repo)
-        git(repo, "add", "-A")
+        git(repo, "add", "-A", "--", ":!module")
         git(repo, "commit", "-qm", name)
         commits[name] = git(repo, "rev-parse", "HEAD")
     git(repo, "checkout", "-q", "main")
@@ -116,10 +130,29 @@ def test_every_verdict_is_that_of_a_real_merge(world: tuple[Path, dict[str, str]
     for a, b in itertools.combinations(commits, 2):
         assert ((a, b) in ours) == really_conflicts(repo, commits[a], commits[b]), (a, b)
     assert 15 < len(ours) < 120
-    kinds = {conflict.kind for pair in found.pairs for conflict in pair.conflicts}
-    assert {"contents", "modify/delete", "rename/rename", "binary"} <= kinds
+    kinds = {
+        frozenset({pair.a, pair.b}): {conflict.kind for conflict in pair.conflicts} for pair in found.pairs
+    }
+    for names, kind in KINDS.items():
+        assert kind in kinds[frozenset(names)], (names, kinds[frozenset(names)])
     odd = next(pair for pair in found.pairs if (pair.a, pair.b) == ("odd name", "odd name too"))
     assert odd.files == ("a\tb\nc",)
+
+
+#: What git calls the conflict of two changes.
+KINDS = {
+    ("first-line", "first-line-too"): "contents",
+    ("first-line", "deleted"): "modify/delete",
+    ("renamed", "renamed-else"): "rename/rename",
+    ("renamed", "deleted"): "rename/delete",
+    ("binary", "binary-too"): "binary",
+    ("added", "added-too"): "contents",
+    ("new-executable", "new-plain"): "mode",
+    ("submodule", "submodule-too"): "submodule",
+    ("plain-edited", "folder-for-file"): "file/directory",
+    ("folder-renamed", "in-folder"): "directory rename suggested",
+    ("a-link", "plain-edited"): "distinct modes",
+}
 
 
 def test_branches_of_another_history_are_compared_too(world: tuple[Path, dict[str, str]]) -> None:
@@ -162,3 +195,100 @@ def test_a_run_says_who_conflicts_and_in_which_order_to_merge(tmp_path: Path) ->
     assert pairs == [("first", "second", ["README.md"]), ("first", "builds", ["README.md"])]
     assert report["conflicts"]["order"] == ["apart", "second", "builds", "first"]
     assert report["conflicts"]["conflicting"] == ["first"]
+
+
+def test_the_conflicting_lines_are_told_as_the_files_have_them(world: tuple[Path, dict[str, str]]) -> None:
+    repo, commits = world
+    base = git(repo, "rev-parse", "main")
+    git(repo, "checkout", "-q", "--detach", commits["last-line"])
+    lines = ["before", "before", *(repo / "text").read_text().splitlines()]
+    lines[8:10] = ["theirs", "theirs", "theirs"]
+    (repo / "text").write_text("\n".join([*lines, ""]))
+    git(repo, "commit", "-qam", "longer")
+    longer = git(repo, "rev-parse", "HEAD")
+    git(repo, "checkout", "-q", "--detach", base)
+    change(6, "ours")(repo)
+    git(repo, "commit", "-qam", "shorter")
+    two = {"shorter": git(repo, "rev-parse", "HEAD"), "longer": longer}
+    git(repo, "checkout", "-q", "main")
+    (pair,) = find_conflicts(open_repository(repo), base, two, {}).pairs
+    (conflict,) = pair.conflicts
+    assert [(hunk.file, hunk.a, hunk.b) for hunk in conflict.hunks] == [("text", (7, 2), (9, 3))]
+
+
+def test_each_branch_is_compared_with_where_the_base_is_by_now(world: tuple[Path, dict[str, str]]) -> None:
+    repo, commits = world
+    base = git(repo, "rev-parse", "main")
+    some = {name: commits[name] for name in ("first-line", "last-line", "added")}
+    moved = Target(ref="main", commit=commits["first-line-too"])
+    found = find_conflicts(open_repository(repo), base, some, {}, moved)
+    assert [(pair.a, pair.b, pair.files) for pair in found.against_target] == [
+        ("first-line", "main", ("text",))
+    ]
+    assert found.pairs == ()
+    still = find_conflicts(open_repository(repo), base, some, {}, Target(ref="main", commit=base))
+    assert still.target is None and still.against_target == ()
+
+
+def random_branch(chance: random.Random, repo: Path) -> None:
+    """Change some files in some ways; few names, so that branches meet."""
+    for _ in range(chance.randint(2, 5)):
+        files = [path for path in git(repo, "ls-files").splitlines() if (repo / path).is_file()]
+        path = repo / chance.choice(files)
+        what = chance.choice(["line"] * 6 + ["add", "add", "delete", "rename", "mode", "link", "folder"])
+        if what == "line" and not path.is_symlink():
+            lines = path.read_text().splitlines()
+            lines[chance.randrange(len(lines))] = f"edit {chance.randint(0, 2)}"
+            path.write_text("\n".join([*lines, ""]))
+        elif what == "add":
+            new = repo / chance.choice(["d0", "d1", "d2"]) / f"new{chance.randint(0, 1)}"
+            if new.parent.is_dir() and not new.is_dir():
+                new.write_text(f"new {chance.randint(0, 1)}\n" * 9)
+        elif what == "delete" and len(files) > 2:
+            path.unlink()
+        elif what == "rename":
+            path.rename(path.with_name(f"moved{chance.randint(0, 1)}"))
+        elif what == "mode" and not path.is_symlink():
+            path.chmod(0o755)
+        elif what == "link":
+            path.unlink()
+            path.symlink_to(f"nowhere{chance.randint(0, 1)}")
+        elif what == "folder":
+            path.unlink()
+            path.mkdir()
+            (path / "inner").write_text("inner\n")
+        git(repo, "add", "-A")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_merging_single_files_says_what_merging_all_says(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    repo = make_repository(tmp_path / "repo")
+    for number in range(5):
+        path = repo / f"d{number % 3}" / f"f{number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{number} line {line}\n" for line in range(4)))
+    (repo / "d1" / ".gitattributes").write_text("f1 merge=union\nf4 binary\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "base")
+    base = git(repo, "rev-parse", "HEAD")
+    commits = []
+    for number in range(10):
+        start = base if number < 8 else chance.choice(commits)
+        git(repo, "checkout", "-q", "--detach", start)
+        subprocess.run(["git", "clean", "-qfdx"], cwd=repo, check=True)
+        random_branch(chance, repo)
+        git(repo, "commit", "-q", "--allow-empty", "-m", "work")
+        commits.append(git(repo, "rev-parse", "HEAD"))
+    pairs = list(itertools.combinations(commits, 2))
+    opened = open_repository(repo)
+    whole = opened.scratch(tmp_path / "whole", head=base)
+    lay_attributes(whole, base, ["d0", "d1", "d2"])
+    expected = [{(one.kind, one.files) for one in merge.conflicts} for merge in merge_all(whole, pairs)]
+    parts = opened.scratch(tmp_path / "parts", head=base)
+    told = [
+        {(one.kind, one.files) for one in conflicts}
+        for conflicts in pair_conflicts(parts, base, pairs, locate=True)
+    ]
+    assert told == expected
+    assert sum(map(bool, expected)) > 3
