@@ -244,6 +244,7 @@ class OrchestratorConfig(BaseModel):
     pass_env: tuple[VariableName, ...] = Field(default=(), strict=False)  #: of the user's own environment
     author: Annotated[str, BeforeValidator(_author)] = "orchestrator <orchestrator@localhost>"
     keep: Literal["never", "failed", "always"] = "never"  #: which workspaces stay after the run
+    salvage_ignored: bool = False  #: ignored files are kept too before a workspace goes
     log_limit: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024  #: bytes kept of each log
 
     max_memory: Size | None = None  #: of all processes of one worker together

@@ -12,6 +12,7 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.installation import Installation
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.request import Decision, PermissionRequest
+from orchestrator.model.salvage import Salvaged
 from orchestrator.model.task import Task
 from orchestrator.model.transcript import Role
 
@@ -183,8 +184,12 @@ class Workspace(Protocol):
         """Paths that differ from `start_commit` in the committed work, sorted."""
         ...
 
-    async def remove(self) -> None:
-        """Take the checkout away, and its branch too when it holds no work of its own."""
+    async def remove(self) -> Salvaged | None:
+        """Take the checkout away, and its branch too when it holds no work of its own.
+
+        What no branch holds is salvaged first; returns what that was. Raises WorkspaceError, and removes
+        nothing, when it cannot be.
+        """
         ...
 
 

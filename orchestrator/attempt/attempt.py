@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.attempt.checks import Place, run_lines
@@ -315,7 +315,9 @@ class _Attempt:
         reason = self._keep_reason(report)
         if reason is None:
             try:
-                await self.workspace.remove()
+                salvaged = await self.workspace.remove()
+                if salvaged is not None:
+                    self.sinks.emit(EventKind.WORKSPACE_SALVAGED, asdict(salvaged))
             except (GitError, WorkspaceError, OSError) as err:
                 reason = f"it could not be removed: {err}"
         if reason:

@@ -33,6 +33,7 @@ def make_workspaces(plan: RunPlan, run_id: str, pool: Executor) -> Workspaces:
         directory=config.workspaces_dir() / run_id,
         author=plan.config.author,
         copy_files=plan.config.copy_files,
+        salvage_ignored=plan.config.salvage_ignored,
         pool=pool,
     )
 

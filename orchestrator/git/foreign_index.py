@@ -49,6 +49,19 @@ def adopt_staging(shield: Shield, work_tree: Path, theirs: Path, ours: Path) -> 
     _update(shield, work_tree, ours, ["--index-info"], lines)
 
 
+def staged_by_hand(shield: Shield, theirs: Path, ours: Path) -> frozenset[bytes]:
+    """What `theirs` holds beyond `ours`, as lines of `git ls-files --stage`. Changes nothing."""
+    if not _is_usable(theirs) or filecmp.cmp(theirs, ours, shallow=False):
+        return frozenset()
+    return staged(shield, theirs) - staged(shield, ours)
+
+
+def staged(shield: Shield, index: Path) -> frozenset[bytes]:
+    """What is in an index, as lines of `git ls-files --stage`; nothing when it is damaged."""
+    output = shield.run(["ls-files", "-z", "--stage"], index=index, check=False)
+    return frozenset(output.stdout.split(b"\0")) if output.exit_code == 0 else frozenset()
+
+
 def _is_usable(index: Path) -> bool:
     try:
         found = index.lstat()

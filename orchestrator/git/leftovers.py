@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from orchestrator.errors import GitError
@@ -13,20 +13,37 @@ from orchestrator.git.status import StatusEntry, read_status
 
 
 def commit_leftovers(
-    shield: Shield, work_tree: Path, index: Path, *, start: str, head: str, author: str, message: str
+    shield: Shield,
+    work_tree: Path,
+    index: Path,
+    *,
+    start: str,
+    head: str,
+    author: str,
+    message: str,
+    before_restaging: Callable[[], object] = lambda: None,
 ) -> str:
     """Commit on top of `head` every file, tracked or not, that differs and is not ignored; return the tip.
 
     A repository inside the work tree becomes plain files, since its own commits would not be kept; also
     when it was committed as a link since `start`, unless `.gitmodules` declares it.
+    `before_restaging` is called when something staged, which is in no file any more, is about to be lost.
     """
-    index, entries = _readable(shield, work_tree, index, head)
+    index, entries = usable_index(shield, work_tree, index, head)
+    if any(entry.staged and entry.unstaged for entry in entries):
+        before_restaging()
+        shield.set_head(head)
     if entries:
         _stage(shield, work_tree, index, entries)
         head = _commit_index(shield, index, head, author, message)
     if head != start and (links := _undeclared_links(shield, work_tree, start, head)):
         _update_index(shield, work_tree, index, ["--force-remove"], links)
-        _add(shield, work_tree, index, [name for link in links for name in _nested(shield, work_tree, link)])
+        add_files(
+            shield,
+            work_tree,
+            index,
+            [name for link in links for name in nested_files(shield, work_tree, link)],
+        )
         head = _commit_index(shield, index, head, author, message)
     return head
 
@@ -37,7 +54,7 @@ def changed_paths(shield: Shield, old: str, new: str) -> tuple[str, ...]:
     return tuple(sorted(os.fsdecode(name) for name in output.stdout.split(b"\0") if name))
 
 
-def _readable(
+def usable_index(
     shield: Shield, work_tree: Path, index: Path, head: str
 ) -> tuple[Path, tuple[StatusEntry, ...]]:
     """The status, from an index built anew when there is none or it is damaged."""
@@ -61,13 +78,14 @@ def _stage(shield: Shield, work_tree: Path, index: Path, entries: Iterable[Statu
     present: list[bytes] = []
     for entry in unstaged:
         if entry.is_nested_repository:
-            present += _nested(shield, work_tree, entry.path.rstrip(b"/"))
+            present += nested_files(shield, work_tree, entry.path.rstrip(b"/"))
         elif entry.exists:
             present.append(entry.path)
-    _add(shield, work_tree, index, present)
+    add_files(shield, work_tree, index, present)
 
 
-def _add(shield: Shield, work_tree: Path, index: Path, paths: Iterable[bytes]) -> None:
+def add_files(shield: Shield, work_tree: Path, index: Path, paths: Iterable[bytes]) -> None:
+    """Stage these files, whether ignored or not; a folder with a repository of its own as its files."""
     if listed := list(paths):
         _update_index(shield, work_tree, index, ["--add", "--replace", "--remove"], listed)
 
@@ -80,7 +98,7 @@ def _update_index(
     shield.run(argv, work_tree=work_tree, index=index, input=b"".join(path + b"\0" for path in paths))
 
 
-def _nested(shield: Shield, work_tree: Path, folder: bytes) -> list[bytes]:
+def nested_files(shield: Shield, work_tree: Path, folder: bytes) -> list[bytes]:
     """The files of a repository inside the work tree, as paths from the work tree's root."""
     argv = ["ls-files", "-z", "--others", "--exclude-standard"]
     place = work_tree / os.fsdecode(folder)
@@ -89,7 +107,7 @@ def _nested(shield: Shield, work_tree: Path, folder: bytes) -> list[bytes]:
     for name in output.stdout.split(b"\0"):
         path = folder + b"/" + name
         if name.endswith(b"/"):
-            found += _nested(shield, work_tree, path.rstrip(b"/"))
+            found += nested_files(shield, work_tree, path.rstrip(b"/"))
         elif name:
             found.append(path)
     return found

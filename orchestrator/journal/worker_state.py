@@ -64,6 +64,7 @@ class WorkerState:
     branch: str | None = None
     workspace: str | None = None
     kept: Mapping[str, Any] | None = None  #: the workspace that stays, and why
+    salvaged: Mapping[str, Any] | None = None  #: what was kept of a workspace that went, and where
     log_path: str | None = None
     pids: list[int] = field(default_factory=list)  #: of the attempt that goes on
     permissions: dict[str, PermissionState] = field(default_factory=dict)
@@ -158,6 +159,10 @@ def _workspace_kept(worker: WorkerState, event: Event) -> None:
     worker.kept = event.data
 
 
+def _workspace_salvaged(worker: WorkerState, event: Event) -> None:
+    worker.salvaged = event.data
+
+
 def _worker_retrying(worker: WorkerState, event: Event) -> None:
     start = worker.attempts[-1].end if worker.attempts else None
     _enter(worker, Phase.QUEUED, start or 0.0, event.at)
@@ -204,6 +209,7 @@ WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.AGENT_MESSAGE: _agent_message,
     EventKind.AGENT_USAGE: _agent_usage,
     EventKind.WORKSPACE_KEPT: _workspace_kept,
+    EventKind.WORKSPACE_SALVAGED: _workspace_salvaged,
     EventKind.ATTEMPT_FINISHED: _attempt_finished,
     EventKind.WORKER_RETRYING: _worker_retrying,
     EventKind.WORKER_FINISHED: _worker_finished,

@@ -19,6 +19,7 @@ agent.session         session_id
 agent.message         text
 agent.usage           input_tokens, output_tokens, cost_usd, turns
 workspace.kept        path, reason
+workspace.salvaged    ref, commit, files: what was in it beyond the branch is kept there
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
                       resources (cpu_s, peak_rss_bytes; null when it was over before they were measured)
 worker.retrying       delay_s, error_kind
@@ -53,6 +54,7 @@ class EventKind(StrEnum):
     AGENT_MESSAGE = "agent.message"
     AGENT_USAGE = "agent.usage"
     WORKSPACE_KEPT = "workspace.kept"
+    WORKSPACE_SALVAGED = "workspace.salvaged"
     ATTEMPT_FINISHED = "attempt.finished"
     WORKER_RETRYING = "worker.retrying"
     WORKER_FINISHED = "worker.finished"

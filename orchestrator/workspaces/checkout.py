@@ -12,11 +12,20 @@ from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.history import MergeConflictError, is_ancestor, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
 from orchestrator.git.process import run_git
+from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.worktrees import delete_branch_at, remove_tree, remove_worktree
 from orchestrator.model.confinement import GitFolders
+from orchestrator.model.salvage import Salvaged
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.salvage import (
+    PRIVATE_INDEX,
+    held_commits,
+    keep_salvage,
+    salvage_commit,
+    wanted_ignored,
+)
 
 #: In a workspace's shield from when its checkout is whole until its removal begins. Without it, files
 #: that are missing were not deleted by anyone.
@@ -94,9 +103,12 @@ class WorktreeWorkspace:
         """Paths that differ from `start_commit` in the committed work, sorted."""
         return await in_pool(self.pool, self._files_changed)
 
-    async def remove(self) -> None:
-        """Take the checkout away, and its branch too when it holds no work of its own."""
-        await in_pool(self.pool, self.remove_now)
+    async def remove(self) -> Salvaged | None:
+        """Take the checkout away, and its branch too when it holds no work of its own.
+
+        What no branch holds is salvaged first. Raises WorkspaceError, and removes nothing, when it cannot be.
+        """
+        return await in_pool(self.pool, self.remove_now)
 
     def commit_now(self, message: str) -> str:
         """As `commit`, in this thread."""
@@ -105,8 +117,9 @@ class WorktreeWorkspace:
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot commit the work in {self.path}: {err}") from err
 
-    def remove_now(self) -> None:
+    def remove_now(self) -> Salvaged | None:
         """As `remove`, in this thread."""
+        salvaged = self.salvage_now() if self.is_whole() else None
         try:
             (self.shield.git_dir / WHOLE).unlink(missing_ok=True)
             remove_worktree(self.common_dir, self.path)
@@ -114,6 +127,14 @@ class WorktreeWorkspace:
             remove_last(self.shield.git_dir)
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot remove the workspace {self.path}: {err}") from err
+        return salvaged
+
+    def salvage_now(self) -> Salvaged | None:
+        """Keep what no branch holds, in a ref of its own; None when there is nothing. Blocks."""
+        try:
+            return self._salvage()
+        except (GitError, OSError) as err:
+            raise WorkspaceError(f"cannot salvage what is in {self.path}: {err}") from err
 
     def is_whole(self) -> bool:
         """Whether its making came to an end and its removal has not begun."""
@@ -142,12 +163,34 @@ class WorktreeWorkspace:
             head=at,
             author=self.author,
             message=message,
+            before_restaging=self._salvage,
         )
         result = self._onto_branch(work, tip or self.start_commit, left_at=at)
         if result != tip:
             self._set_branch(self.branch, result, tip)
         self._return_to_branch(result, index)
         return result
+
+    def _salvage(self) -> Salvaged | None:
+        head, tip = self._places()
+        at, index = head or tip or self.start_commit, self.entry / "index"
+        ignored = wanted_ignored(self.shield, self.path)
+        if at == tip and not ignored and is_clean(self.shield, self.path, index, at):
+            return None
+        private = copy_index(index, self.shield.git_dir / PRIVATE_INDEX)
+        scene = Scene(
+            shield=self.shield,
+            work_tree=self.path,
+            index=private,
+            start=self.start_commit,
+            head=at,
+            staged=index_tree(self.shield, private),
+            held=held_commits(self.common_dir, self.branch),
+        )
+        commit = salvage_commit(scene, ignored, branch=self.branch, author=self.author)
+        if commit is None:
+            return None
+        return keep_salvage(self.shield, self.common_dir, self.branch, commit, head=at)
 
     def _onto_branch(self, work: str, tip: str, *, left_at: str) -> str:
         places = Places(start=self.start_commit, tip=tip, left_at=left_at)

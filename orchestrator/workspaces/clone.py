@@ -19,6 +19,7 @@ from orchestrator.workspaces.hub import Base, ensure_base, ensure_hub, hub_lock,
 from orchestrator.workspaces.overlay import mount
 from orchestrator.workspaces.own_clone import CloneWorkspace
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.salvage import salvage_ignored_too
 from orchestrator.workspaces.worktree import (
     SHIELDS,
     START_COMMIT,
@@ -41,6 +42,7 @@ class CloneWorkspaces:
         directory: Path,
         author: str,
         copy_files: tuple[str, ...],
+        salvage_ignored: bool = False,
         pool: Executor,
         overlay: bool,
     ) -> None:
@@ -51,6 +53,7 @@ class CloneWorkspaces:
         self._directory = directory.resolve()
         self._author = author
         self._copy_files = copy_files
+        self._salvage_ignored = salvage_ignored
         self._pool = pool
         self._overlay = overlay
         self._base: Base | None = None
@@ -68,6 +71,8 @@ class CloneWorkspaces:
             raise WorkspaceError(f"{path} already exists", hint="see `orchestrator gc`")
         try:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
+            if self._salvage_ignored:
+                salvage_ignored_too(shielding, self._copy_files)
             start = join_needs(shield, self._base_commit, needs, author=self._author, worker_id=worker_id)
             return self._fill(self._begin(path, shield, start))
         except (GitError, OSError) as err:

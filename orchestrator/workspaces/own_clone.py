@@ -14,15 +14,17 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.errors import GitError, WorkspaceError
-from orchestrator.git.foreign_index import adopt_staging
-from orchestrator.git.history import MergeConflictError, join, resolve_commits
+from orchestrator.git.foreign_index import adopt_staging, staged, staged_by_hand
+from orchestrator.git.history import MergeConflictError, commit_tree, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
 from orchestrator.git.process import run_git
+from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.transfer import forget, hand_over, take_in
 from orchestrator.git.worktrees import delete_branch_at, remove_tree
 from orchestrator.model.confinement import GitFolders
+from orchestrator.model.salvage import Salvaged
 from orchestrator.workspaces import clone_folder
 from orchestrator.workspaces.checkout import (
     WHOLE,
@@ -35,10 +37,17 @@ from orchestrator.workspaces.checkout import (
 from orchestrator.workspaces.hub import Base, Hub
 from orchestrator.workspaces.overlay import Layers, is_mounted, mount, unmount
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.salvage import (
+    PRIVATE_INDEX,
+    held_commits,
+    keep_salvage,
+    salvage_commit,
+    wanted_ignored,
+)
 
 #: Beside the workspaces: what each overlay changed.
 LAYERS = ".layers"
-_NAMES = ("head", "tip")
+_NAMES = ("head", "tip", "staged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +99,12 @@ class CloneWorkspace:
         """Paths that differ from `start_commit` in the committed work, sorted."""
         return await in_pool(self.pool, self._files_changed)
 
-    async def remove(self) -> None:
-        """Take the clone away, and its branch too when it holds no work of its own."""
-        await in_pool(self.pool, self.remove_now)
+    async def remove(self) -> Salvaged | None:
+        """Take the clone away, and its branch too when it holds no work of its own.
+
+        What no branch holds is salvaged first. Raises WorkspaceError, and removes nothing, when it cannot be.
+        """
+        return await in_pool(self.pool, self.remove_now)
 
     def commit_now(self, message: str) -> str:
         """As `commit`, in this thread."""
@@ -101,8 +113,9 @@ class CloneWorkspace:
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot commit the work in {self.path}: {err}") from err
 
-    def remove_now(self) -> None:
+    def remove_now(self) -> Salvaged | None:
         """As `remove`, in this thread."""
+        salvaged = self.salvage_now() if self.is_whole() else None
         try:
             (self.shield.git_dir / WHOLE).unlink(missing_ok=True)
             unmount(self.path)
@@ -117,6 +130,14 @@ class CloneWorkspace:
             remove_last(self.shield.git_dir)
         except (GitError, OSError) as err:
             raise WorkspaceError(f"cannot remove the workspace {self.path}: {err}") from err
+        return salvaged
+
+    def salvage_now(self) -> Salvaged | None:
+        """Keep what no branch holds, in a ref of its own; None when there is nothing. Blocks."""
+        try:
+            return self._salvage()
+        except (GitError, OSError) as err:
+            raise WorkspaceError(f"cannot salvage what is in {self.path}: {err}") from err
 
     def is_whole(self) -> bool:
         """Whether its making came to an end and its removal has not begun. Shows its overlay again."""
@@ -163,7 +184,10 @@ class CloneWorkspace:
         known = self.tip() or self.start_commit
         head, tip, fault = self._commits(known)
         at = head or tip or known
-        index = self._index(at, known)
+        index = self.shield.git_dir / "index"
+        if not index.exists():
+            shutil.copyfile(self.known_index(), index)
+        by_hand = self._adopt_index(index, at, known)
         work = commit_leftovers(
             self.inside,
             self.path,
@@ -173,6 +197,8 @@ class CloneWorkspace:
             author=self.author,
             message=message,
         )
+        if by_hand and not fault and not by_hand <= staged(self.inside, index):
+            self._salvage()  # something was staged that is in no file any more
         if fault:
             raise self._stray(work, known, f"what it committed cannot be taken over: {fault}")
         result = self._onto_branch(work, Places(start=self.start_commit, tip=tip or known, left_at=at), known)
@@ -203,15 +229,17 @@ class CloneWorkspace:
             return None, None, str(err)
         return found.get("head"), found.get("tip"), None
 
-    def _index(self, at: str, known: str) -> Path:
-        """Our own index at that commit, with what the agent staged. Its own one may name missing objects."""
-        index = self.shield.git_dir / "index"
-        if not index.exists():
-            shutil.copyfile(self.known_index(), index)
+    def _adopt_index(self, index: Path, at: str, known: str) -> frozenset[bytes]:
+        """Bring an index of ours to that commit, with what the agent staged; return what that was.
+
+        The agent's own index may name objects that are missing.
+        """
         if at != known:
             self.inside.run(["read-tree", "--reset", at], index=index)
-        adopt_staging(self.inside, self.path, self.git_dir / "index", index)
-        return index
+        theirs = self.git_dir / "index"
+        by_hand = staged_by_hand(self.inside, theirs, index)
+        adopt_staging(self.inside, self.path, theirs, index)
+        return by_hand
 
     def _onto_branch(self, work: str, places: Places, known: str) -> str:
         """Join the work with the branch in the clone, and with what was published before."""
@@ -221,6 +249,50 @@ class CloneWorkspace:
             return join(self.inside, known, result, author=self.author, message=message)
         except (MisfitError, MergeConflictError) as err:
             raise self._stray(work, places.tip, err.message) from err
+
+    def _salvage(self) -> Salvaged | None:
+        known = self.tip() or self.start_commit
+        own, ignored = self.known_index(), wanted_ignored(self.inside, self.path)
+        if (
+            not ignored
+            and clone_folder.is_where(self.git_dir, self.branch, known)
+            and not staged_by_hand(self.inside, self.git_dir / "index", own)
+            and is_clean(self.inside, self.path, own, known)
+        ):
+            return None
+        head, tip, fault = self._commits(known)
+        at = head or tip or known
+        index = copy_index(own, self.shield.git_dir / PRIVATE_INDEX)
+        by_hand = frozenset() if fault else self._adopt_index(index, at, known)
+        scene = Scene(
+            shield=self.inside,
+            work_tree=self.path,
+            index=index,
+            start=self.start_commit,
+            head=at,
+            staged=self._staged_tree(at) if by_hand else None,
+            held=held_commits(self.common_dir, self.branch),
+        )
+        commit = salvage_commit(scene, ignored, branch=self.branch, author=self.author)
+        if commit is None:
+            return None
+        hand_over(self.hub.git_dir, self.shield, commit, known=self.start_commit)
+        return keep_salvage(self.shield, self.common_dir, self.branch, commit, head=at)
+
+    def _staged_tree(self, at: str) -> str | None:
+        """The tree in the agent's own index, now in the hub; None when it cannot be taken over."""
+        try:
+            clone_folder.require_plain(self.git_dir, self.hub.objects)
+            view = clone_folder.make_view(self._view, self.hub.git_dir, self.git_dir / "objects")
+            reading = Shield(git_dir=view, objects=view / "objects")
+            tree = index_tree(reading, copy_index(self.git_dir / "index", view / "index"))
+            if tree is None:
+                return None
+            commit = commit_tree(reading, tree, (at,), author=self.author, message="Index")
+            take_in(self.hub.git_dir, view, {"staged": commit}, under=self._incoming)
+        except (GitError, OSError):
+            return None  # its files are kept all the same
+        return tree
 
     def _stray(self, work: str, tip: str, reason: str) -> StrayWorkError:
         """Keep work that does not fit the branch on a branch of its own, and say so."""

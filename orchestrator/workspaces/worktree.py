@@ -15,6 +15,7 @@ from orchestrator.git.worktrees import add_worktree
 from orchestrator.workspaces.checkout import WHOLE, WorktreeWorkspace, remove_last
 from orchestrator.workspaces.copying import copy_fault, copy_into
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.salvage import salvage_ignored_too
 
 __all__ = ["WorktreeWorkspaces", "branch_name", "copy_fault", "workspace_name"]
 
@@ -35,6 +36,7 @@ class WorktreeWorkspaces:
         directory: Path,
         author: str,
         copy_files: tuple[str, ...],
+        salvage_ignored: bool = False,
         pool: Executor,
     ) -> None:
         self._repo = repo
@@ -43,6 +45,7 @@ class WorktreeWorkspaces:
         self._directory = directory.resolve()  # as git records it
         self._author = author
         self._copy_files = copy_files
+        self._salvage_ignored = salvage_ignored
         self._pool = pool
 
     async def create(self, worker_id: str, attempt: int, needs: Sequence[str]) -> WorktreeWorkspace:
@@ -58,6 +61,8 @@ class WorktreeWorkspaces:
             raise WorkspaceError(f"{path} already exists", hint="see `orchestrator gc`")
         try:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
+            if self._salvage_ignored:
+                salvage_ignored_too(shielding, self._copy_files)
             start = join_needs(shield, self._base_commit, needs, author=self._author, worker_id=worker_id)
             return self._fill(path, shield, start)
         except (GitError, OSError) as err:

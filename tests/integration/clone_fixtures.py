@@ -29,6 +29,7 @@ def clones(
     base: str | None = None,
     copy_files: tuple[str, ...] = (),
     run_id: str = "run-1",
+    salvage_ignored: bool = False,
 ) -> Iterator[CloneWorkspaces]:
     """Open the repository in `folder` and make clones in `directory`."""
     repo = open_repository(folder)
@@ -40,6 +41,7 @@ def clones(
             directory=directory,
             author=AUTHOR,
             copy_files=copy_files,
+            salvage_ignored=salvage_ignored,
             pool=pool,
             overlay=overlay,
         )

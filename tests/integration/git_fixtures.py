@@ -21,6 +21,9 @@ USER = {
 }
 
 
+OURS = ("refs/heads/orchestrator/", "refs/orchestrator/")
+
+
 def git(folder: Path, *argv: str, check: bool = True) -> str:
     """Run git as the user or an agent would, in `folder`."""
     done = subprocess.run(
@@ -80,7 +83,7 @@ def fingerprint(folder: Path) -> dict[str, object]:
     return {
         "files": {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in kept},
         "git": {str(path): path.read_bytes() for path in internal if path.is_file()},
-        "refs": [line for line in refs if not line.startswith("refs/heads/orchestrator/")],
+        "refs": [line for line in refs if not line.startswith(OURS)],
         "worktrees": [" ".join(line.split()) for line in worktrees if "/workspaces/" not in line],
     }
 
@@ -98,6 +101,7 @@ def workspaces(
     base: str | None = None,
     copy_files: tuple[str, ...] = (),
     run_id: str = "run-1",
+    salvage_ignored: bool = False,
 ) -> Iterator[WorktreeWorkspaces]:
     """Open the repository in `folder` and make workspaces in `directory`."""
     repo: Repository = open_repository(folder)
@@ -109,5 +113,6 @@ def workspaces(
             directory=directory,
             author=AUTHOR,
             copy_files=copy_files,
+            salvage_ignored=salvage_ignored,
             pool=pool,
         )
