@@ -16,3 +16,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The time of day in UTC."""
         return datetime.now(UTC)
+
+
+def slept_s() -> float:
+    """Seconds that the machine was suspended since its start; monotonic time leaves them out."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -139,6 +139,8 @@ def _bar(state: RunState, now: datetime, columns: int, paint: Paint) -> str:
     left = remaining(state, now)
     if left is not None and not state.stopping:
         facts.append(f"about {duration(left)} left" if left >= 1 else "nearly done")
+    if state.paused:
+        facts.append(f"paused ({state.paused})")
     if state.stopping:
         facts.append(f"stopping ({state.stopping})")
     text = "  ".join(facts)
@@ -204,10 +206,25 @@ def _stopping(event: Event, _state: RunState) -> str:
     return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
 
 
+def _paused(event: Event, _state: RunState) -> str:
+    return f"paused     {event.data['reason']}: {one_line(event.data['detail'])}; nothing new starts"
+
+
+def _unpaused(event: Event, _state: RunState) -> str:
+    return f"going on   after {duration(event.data['paused_s'])} ({event.data['reason']})"
+
+
+def _woke(event: Event, _state: RunState) -> str:
+    return f"woke       the machine slept for {duration(event.data['slept_s'])}; time limits leave that out"
+
+
 _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.ATTEMPT_STARTED: _started,
     EventKind.PERMISSION_DECIDED: _decided,
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.RUN_STOPPING: _stopping,
+    EventKind.RUN_PAUSED: _paused,
+    EventKind.RUN_UNPAUSED: _unpaused,
+    EventKind.RUN_WOKE: _woke,
 }

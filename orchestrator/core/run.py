@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,16 @@ from orchestrator.agents.logins import lent_folder
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.masking import masked, run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
+from orchestrator.attempt.stop import first_of
 from orchestrator.clock import SystemClock
+from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
 from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
+from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import Worker, final_result, take_report
-from orchestrator.errors import GitError
+from orchestrator.errors import GitError, JournalError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
@@ -89,6 +92,7 @@ class Run:
             self._stops_before_start.append(event)
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._pauses.end)
 
     async def execute(self) -> list[TaskResult]:
         """Run every task to its end; return one result per task, in spawn order.
@@ -103,6 +107,7 @@ class Run:
             stack.callback(self._journal.close)
             self._store_plan()
             self._began = self.clock.monotonic()
+            self._pauses = await stack.enter_async_context(self._pausing())
             await self._record(EventKind.RUN_STARTED, self._description())
             run_tmp = make_run_tmp(self.run_id)
             stack.callback(_remove_tmp, self.run_id)
@@ -111,7 +116,7 @@ class Run:
             self._pool = pool
             executor = local_executor(
                 run_tmp=run_tmp,
-                workspaces=make_workspaces(self.plan, self.run_id, pool),
+                workspaces=PatientWorkspaces(make_workspaces(self.plan, self.run_id, pool), self._pauses),
                 policy=self.plan.policy,
                 clock=self.clock,
                 pool=pool,
@@ -126,6 +131,22 @@ class Run:
             await self._conduct()
             await self._finish()
         return [self._results[task.id] for task in self.plan.tasks]
+
+    @asynccontextmanager
+    async def _pausing(self) -> AsyncIterator[Pauses]:
+        """Look after the disk for as long as the run has something to record."""
+        pauses = Pauses(
+            self._journal,
+            [workspaces_dir()],
+            clock=self.clock,
+            tell=self._emit,
+            timeout_s=self.plan.config.timeout,
+        )
+        watching = asyncio.ensure_future(pauses.watch())
+        try:
+            yield pauses
+        finally:
+            watching.cancel()
 
     def _store_plan(self) -> None:
         """Keep what was asked for, with paths that hold from any folder."""
@@ -167,6 +188,7 @@ class Run:
         try:
             self._take(await self._inbox.get())
         except asyncio.CancelledError:
+            self._pauses.end()
             self._take(scheduler.StopRequested("interrupt", now=self._state.stopping is not None))
             while not self._state.done and not self._fault:
                 self._take(await self._inbox.get())
@@ -223,7 +245,12 @@ class Run:
     async def _watch_requests(self) -> None:
         while True:
             await asyncio.sleep(REQUEST_INTERVAL_S)
-            for request in self._journal.new_requests():
+            try:
+                requests = self._journal.new_requests()
+            except JournalError as err:  # a disk that fails now may work again
+                _LOG.warning("requests to run %s cannot be read: %s", self.run_id, err.message)
+                continue
+            for request in requests:
                 if request.kind == "stop":
                     self.stop("request", now=bool(request.data.get("now")))
                 elif request.kind == "answer":
@@ -245,6 +272,8 @@ class Run:
     async def _attempt(self, worker_id: str, number: int, after: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*after)
         worker = self._workers[worker_id]
+        if self._pauses.paused:
+            await first_of(self._pauses.over(), worker.stop.wait())
         began, began_at = self.clock.monotonic(), self.clock.now()
         if worker.started is None:
             worker.started, worker.started_at = began, began_at

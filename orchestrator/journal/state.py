@@ -35,6 +35,10 @@ class RunState:
     wall_seconds: float | None = None  #: None until the run's end
     stopping: str | None = None  #: why the run is being stopped
     stopping_detail: str | None = None
+    paused: str | None = None  #: why nothing new starts at present
+    paused_detail: str | None = None
+    pauses: dict[str, float] = field(default_factory=dict)  #: seconds of those that are over, by reason
+    slept_s: float = 0.0  #: the machine was suspended during the run
     seen_at: datetime | None = None  #: until when this state is known to hold
     conflicts: Mapping[str, Any] = field(
         default_factory=lambda: {"pairs": [], "order": [], "conflicting": []}
@@ -126,6 +130,21 @@ def _run_stopping(state: RunState, event: Event) -> None:
     state.stopping_detail = event.data.get("detail")
 
 
+def _run_paused(state: RunState, event: Event) -> None:
+    state.paused = event.data["reason"]
+    state.paused_detail = event.data.get("detail")
+
+
+def _run_unpaused(state: RunState, event: Event) -> None:
+    reason = event.data["reason"]
+    state.pauses[reason] = state.pauses.get(reason, 0.0) + event.data["paused_s"]
+    state.paused = state.paused_detail = None
+
+
+def _run_woke(state: RunState, event: Event) -> None:
+    state.slept_s += event.data["slept_s"]
+
+
 def _conflicts_found(state: RunState, event: Event) -> None:
     state.conflicts = event.data
 
@@ -139,6 +158,9 @@ def _run_finished(state: RunState, event: Event) -> None:
 _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_STARTED: _run_started,
     EventKind.RUN_STOPPING: _run_stopping,
+    EventKind.RUN_PAUSED: _run_paused,
+    EventKind.RUN_UNPAUSED: _run_unpaused,
+    EventKind.RUN_WOKE: _run_woke,
     EventKind.CONFLICTS_FOUND: _conflicts_found,
     EventKind.RUN_FINISHED: _run_finished,
     EventKind.ANSWER_REFUSED: lambda _state, _event: None,

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from orchestrator.errors import JournalError
 from orchestrator.journal import database
+from orchestrator.journal.ballast import Ballast
 from orchestrator.model.event import Event, EventKind
 
 _GROUP_S = 0.015  # how long an event that need not be durable may wait for company
@@ -33,6 +34,7 @@ _PASSING = frozenset(
         sqlite3.SQLITE_NOMEM,
     }
 )
+_HELPED_BY_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 # One statement for a whole batch: it is its own transaction, and the interpreter's lock is let go
 # once instead of once a row, which under a busy event loop can cost milliseconds each time.
 _INSERT = """
@@ -55,6 +57,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why no new work should begin: what keeps events from the disk, or soon will."""
+
+    reason: str  #: `disk_full` or `journal`
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     text: str  # a JSON array: at, kind, worker_id, attempt, data as text
     saved: Future[int] | None
@@ -63,13 +73,16 @@ class _Row:
 class Journal:
     """The one writer of a run's journal. Its methods may be called from any thread.
 
-    `fault` says what keeps events from the disk at present; they are kept and tried again.
+    `fault` says what keeps events from the disk at present; they are kept and tried again. When the disk is
+    full the ballast goes, so that the last events fit; `hindrance` stays until there is room for it again.
     """
 
     def __init__(self, path: Path) -> None:
         """Open an existing journal; `create` makes a new one."""
         self.path = path
         self.fault: str | None = None
+        self._full = False
+        self._ballast = Ballast(path.parent)
         self._connection = database.open_writer(path)
         self._requests = database.open_reader(path)
         self._request_lock = threading.Lock()
@@ -82,7 +95,9 @@ class Journal:
         self._pending: list[_Row] = []
         self._urgent = False
         self._closing = False
+        self._giving_up = False
         self._error: JournalError | None = None
+        self._ballast.take_up()
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
 
@@ -117,6 +132,21 @@ class Journal:
             for row in rows
         ]
 
+    def hindrance(self) -> Hindrance | None:
+        """Say why no new work should begin. Makes the ballast anew where there is room for it."""
+        fault = self.fault
+        if fault is not None:
+            return Hindrance("disk_full" if self._full else "journal", fault)
+        if not self._ballast.take_up():
+            return Hindrance("disk_full", f"the disk is full: {self.path.parent} has no room left")
+        return None
+
+    def give_up(self) -> None:
+        """Stop waiting for a fault to pass: one more try, then what waits ends with a JournalError."""
+        with self._changed:
+            self._giving_up = True
+            self._changed.notify()
+
     def close(self) -> None:
         """Write what is left and let go of the file. Raises JournalError when events were lost."""
         with self._changed:
@@ -128,6 +158,7 @@ class Journal:
             with self._request_lock:
                 self._requests.close()
             self._connection.close()
+            self._ballast.drop()
             if self._error:
                 raise self._error
 
@@ -169,16 +200,23 @@ class Journal:
     def _save(self, batch: list[_Row]) -> None:
         """Commit `batch`, trying again as long as the fault may pass and nobody closes the journal."""
         while not self._error:
-            last_try = self._closing
+            last_try = self._closing or self._giving_up
             try:
                 self._insert(batch)
             except sqlite3.Error as err:
                 problem = database.explain(self.path, err)
+                code = err.sqlite_errorcode & 0xFF
+                self._full = code == sqlite3.SQLITE_FULL
                 self.fault = problem.message
-                if last_try or err.sqlite_errorcode & 0xFF not in _PASSING:
+                if self._ballast.held and code in _HELPED_BY_ROOM:
+                    self._ballast.drop()
+                    continue
+                if last_try or code not in _PASSING:
                     self._error = problem
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closing or self._error, timeout=_RETRY_S)
+                    self._changed.wait_for(
+                        lambda: self._closing or self._giving_up or self._error, timeout=_RETRY_S
+                    )
             else:
                 self.fault = None
                 return

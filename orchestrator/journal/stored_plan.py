@@ -7,7 +7,6 @@ the place of a key.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from orchestrator.config import OrchestratorConfig
 from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.model.task import Task
+from orchestrator.state_file import write_state_file
 
 _NAME = "plan.json"
 _HINT = "another version may have written it, or the run died before it was whole"
@@ -49,7 +49,7 @@ def store_plan(
         "base_commit": base_commit,
     }
     document = _masked(document, mask, (), withheld)
-    _write(folder / _NAME, json.dumps({**document, "withheld": withheld}, indent=1).encode())
+    write_state_file(folder / _NAME, json.dumps({**document, "withheld": withheld}, indent=1).encode())
 
 
 def load_plan(folder: Path) -> StoredPlan:
@@ -92,19 +92,3 @@ def _masked(value: Any, mask: Callable[[str], str], where: tuple[str, ...], with
     if shown != value:
         withheld.append(".".join(part for part in where if part != "config"))
     return shown
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file or none: a crash leaves no half of it."""
-    making = path.with_name(f"{path.name}.new")
-    making.touch(mode=0o600)
-    with making.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    making.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

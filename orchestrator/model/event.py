@@ -5,6 +5,9 @@ The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601
 run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
                       pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
 run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`), detail
+run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
+run.unpaused          reason, paused_s
+run.woke              slept_s: the machine was suspended that long; deadlines leave it out
 conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files}]}], order, conflicting
 run.finished          status (a `RunStatus`), wall_seconds
 attempt.started       log_path, queue_wait
@@ -41,6 +44,9 @@ class EventKind(StrEnum):
 
     RUN_STARTED = "run.started"
     RUN_STOPPING = "run.stopping"
+    RUN_PAUSED = "run.paused"
+    RUN_UNPAUSED = "run.unpaused"
+    RUN_WOKE = "run.woke"
     CONFLICTS_FOUND = "conflicts.found"
     RUN_FINISHED = "run.finished"
     ATTEMPT_STARTED = "attempt.started"

@@ -16,6 +16,7 @@ from typing import Any
 
 from orchestrator.errors import InputError
 from orchestrator.sandbox.selftest import Probe, SelfTest, run_selftest
+from orchestrator.state_file import write_state_file
 
 _PROGRAM = "bwrap"
 _ENV = Path("/usr/bin/env")
@@ -115,6 +116,4 @@ def _recorded(record: Path, key: str) -> SelfTest | None:
 
 def _record(record: Path, document: Mapping[str, Any]) -> None:
     record.parent.mkdir(parents=True, exist_ok=True)
-    draft = record.with_name(f"{record.name}.{os.getpid()}.tmp")
-    draft.write_text(json.dumps(document))
-    draft.replace(record)
+    write_state_file(record, json.dumps(document).encode())

@@ -32,8 +32,8 @@ class OutputLog:
     With a mask no secret reaches it; a word, or a line that speaks of one, is then written once it is whole.
 
     Several processes may write to one log in turn; whoever made the log closes it. When the file cannot
-    be written, `error` says why, the file stays as it is and bytes are only counted: neither the run nor
-    the process is held up.
+    be written, `error` says why and bytes are only counted: neither the run nor the process is held up.
+    Once it can be written again, a line says how many are missing there.
     """
 
     def __init__(self, path: Path, limit: int, mask: Mask | None = None) -> None:
@@ -41,6 +41,7 @@ class OutputLog:
         self.limit = limit
         self.bytes_seen = 0
         self.error: OSError | None = None
+        self._missing = 0
         self._tail = Tail()
         self._mask = StreamMask(mask) if mask else None
         self._descriptor: int | None = None
@@ -68,6 +69,7 @@ class OutputLog:
     def close(self) -> None:
         """Write what mask and cap held back, as far as it was kept. May be called again."""
         self._keep_held()
+        self._put(b"")
         beyond = self.bytes_seen - self.limit
         if beyond > 0 and self._descriptor is not None:
             last = self._tail.last()
@@ -83,13 +85,24 @@ class OutputLog:
             self._keep(self._mask.rest())
 
     def _put(self, data: bytes) -> None:
-        view = memoryview(data)
+        gap = self._gap() if self._missing else b""
+        if self._written(gap) == len(gap):
+            self._missing = 0
+        self._missing += len(data) - (0 if self._missing else self._written(data))
+
+    def _gap(self) -> bytes:
+        why = self.error.strerror if self.error else "?"
+        return f"\n[orchestrator: {self._missing} bytes are missing here: {why}]\n".encode()
+
+    def _written(self, data: bytes) -> int:
+        """Write what can be written; return how much that was."""
+        view, done = memoryview(data), 0
         try:
-            while view and self._descriptor is not None:
-                view = view[os.write(self._descriptor, view) :]
+            while done < len(data) and self._descriptor is not None:
+                done += os.write(self._descriptor, view[done:])
         except OSError as err:
             self.error = err
-            self._release()
+        return done
 
     def _release(self) -> None:
         if self._descriptor is not None:

@@ -214,7 +214,8 @@ def _write_whole(path: bytes, data: bytes, *, durable: bool) -> None:
     draft = b"%s.%d.tmp" % (path, os.getpid())
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, data)
+        while data:  # on a disk that is nearly full a write takes a part and says nothing
+            data = data[os.write(descriptor, data) :]
         if durable:
             os.fsync(descriptor)
     finally:

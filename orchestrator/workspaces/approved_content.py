@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator import config
+from orchestrator.state_file import write_state_file
 from orchestrator.workspaces.active_content import ActiveContent, content_digest
 
 
@@ -26,9 +26,7 @@ def approve(found: Sequence[ActiveContent], *, repo: Path) -> None:
         "approved_at": datetime.now(UTC).isoformat(),
         "names": [item.name for item in found],
     }
-    draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    draft.write_text(json.dumps(record, indent=1))
-    draft.replace(file)
+    write_state_file(file, json.dumps(record, indent=1).encode())
 
 
 def _file(found: Sequence[ActiveContent]) -> Path:

@@ -12,6 +12,7 @@ from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.transfer import create_branch, list_refs
+from orchestrator.state_file import write_state_file
 from orchestrator.workspaces.checkout import WHOLE, remove_last
 from orchestrator.workspaces.clone_folder import write_clone
 from orchestrator.workspaces.copying import copy_into
@@ -89,7 +90,7 @@ class CloneWorkspaces:
             if self._overlay and not (self._base and self._base.directory.exists()):
                 self._base = ensure_base(self._hub, self._repo, self._base_commit)
             write_record(shield.git_dir, self._hub, self._base)
-        (shield.git_dir / START_COMMIT).write_text(start)
+        write_state_file(shield.git_dir / START_COMMIT, start.encode())
         branch = branch_name(self._run_id, path.name)
         create_branch(self._repo.common_dir, branch, start)
         return CloneWorkspace(

@@ -23,6 +23,7 @@ from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.worktrees import remove_tree
+from orchestrator.state_file import write_state_file
 
 #: How much older than its making the files of a shared checkout look.
 OLDER_S = 10.0
@@ -188,4 +189,4 @@ def _write(path: Path, text: str) -> None:
     if path.is_file() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_text(text)
+    write_state_file(path, text.encode())

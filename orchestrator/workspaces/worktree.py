@@ -12,6 +12,7 @@ from orchestrator.git.history import MergeConflictError, join
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.worktrees import add_worktree
+from orchestrator.state_file import write_state_file
 from orchestrator.workspaces.checkout import WHOLE, WorktreeWorkspace, remove_last
 from orchestrator.workspaces.copying import copy_fault, copy_into
 from orchestrator.workspaces.pool import in_pool
@@ -73,7 +74,7 @@ class WorktreeWorkspaces:
             raise
 
     def _fill(self, path: Path, shield: Shield, start: str) -> WorktreeWorkspace:
-        (shield.git_dir / START_COMMIT).write_text(start)
+        write_state_file(shield.git_dir / START_COMMIT, start.encode())
         branch = branch_name(self._run_id, path.name)
         entry = add_worktree(self._repo.common_dir, path, branch, start)
         made = WorktreeWorkspace(

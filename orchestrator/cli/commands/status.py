@@ -64,6 +64,8 @@ def _show(folder: Path) -> None:
     write(f"run {state.run_id}: {state.status}" + (f" ({state.stopping})" if state.stopping else ""))
     write(f"  repository  {one_line(state.repo)} at {(state.base_commit or 'no commit')[:12]}")
     write(f"  boundary    {one_line(state.boundary)}")
+    if state.paused:
+        write(f"  paused      {state.paused}: {one_line(state.paused_detail or '')}; nothing new starts")
     for line in block(state, at, (columns, len(state.workers) + 2), last_line=log_tail, paint=paint):
         write(line)
     if state.status is RunStatus.DIED:
