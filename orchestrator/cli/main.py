@@ -31,6 +31,7 @@ PURPOSES = {
     "report": "Show the report of a run as text, JSON or an HTML page.",
     "policy": "Say what the policy would answer to a request.",
     "gc": "Remove what ended runs left behind; branches that hold work stay.",
+    "undo": "Bring back what was in a workspace when it was taken away.",
     "completion": "Print the completion script for a shell.",
 }
 
