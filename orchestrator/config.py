@@ -235,6 +235,7 @@ class OrchestratorConfig(BaseModel):
     copy_files: tuple[FilledText, ...] = Field(default=(), alias="copy", strict=False)
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
+    verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
     policy: FilledText | None = None
     ask_timeout: Duration = 600.0  #: how long a question waits for a person before it is denied

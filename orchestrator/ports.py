@@ -12,6 +12,7 @@ from orchestrator.model.event import EventKind
 from orchestrator.model.installation import Installation
 from orchestrator.model.outcome import Outcome, ProcessExit
 from orchestrator.model.request import Decision, PermissionRequest
+from orchestrator.model.result import Restored
 from orchestrator.model.salvage import Salvaged
 from orchestrator.model.task import Task
 from orchestrator.model.transcript import Role
@@ -178,6 +179,10 @@ class Workspace(Protocol):
 
     async def commit(self, message: str) -> str | None:
         """Commit what the agent left uncommitted; return the branch's tip, None without git."""
+        ...
+
+    async def restore(self, commit: str) -> Restored | None:
+        """Let its tracked files be those of `commit`, for a gate on exactly that; None without git."""
         ...
 
     async def files_changed(self) -> tuple[str, ...]:

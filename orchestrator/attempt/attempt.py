@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.attempt.checks import Place, run_lines
-from orchestrator.attempt.environment import Belongings, attempt_belongings
+from orchestrator.attempt.environment import Belongings, agent_variables, attempt_belongings
+from orchestrator.attempt.gate import certify, environment_digest, run_gate
 from orchestrator.attempt.limits import Overdue, watch
 from orchestrator.attempt.masking import attempt_mask, masked_report, masked_sinks
 from orchestrator.attempt.session import AttemptSession
@@ -172,7 +174,16 @@ class _Attempt:
     async def _lines(self, lines: tuple[str, ...], log: str, limit_s: float) -> tuple[CheckResult, ...]:
         if not lines:
             return ()
-        place = Place(
+        return await run_lines(
+            lines,
+            self._place(),
+            log_path=self.spec.directory / log,
+            log_limit=self.spec.log_limit,
+            limit_s=limit_s,
+        )
+
+    def _place(self) -> Place:
+        return Place(
             cwd=self.workspace.path,
             env=self.env,
             spawner=self.around.spawner,
@@ -181,13 +192,6 @@ class _Attempt:
             wrap=self.wrap,
             gauge=self.gauge,
             mask=self.mask,
-        )
-        return await run_lines(
-            lines,
-            place,
-            log_path=self.spec.directory / log,
-            log_limit=self.spec.log_limit,
-            limit_s=limit_s,
         )
 
     async def _turn(self, session: AttemptSession) -> Outcome:
@@ -275,7 +279,7 @@ class _Attempt:
                 outcome = replace(
                     outcome, status=Status.FAILED, error_kind="commit_failed", error_message=err.message
                 )
-        verify, outcome = await self._verify(outcome)
+        verify, outcome = await self._verify(outcome, commit)
         return AttemptReport(
             outcome=outcome,
             branch=self.workspace.branch,
@@ -290,14 +294,18 @@ class _Attempt:
         ended = "" if outcome.status is Status.SUCCEEDED else f" ({outcome.status.value}, unfinished)"
         return f"{task.name}{ended}\n\nTask: {task.id}\nRun: {self.spec.run_id}\n"
 
-    async def _verify(self, outcome: Outcome) -> tuple[VerifyResult | None, Outcome]:
+    async def _verify(self, outcome: Outcome, commit: str | None) -> tuple[VerifyResult | None, Outcome]:
         denied = outcome.status is Status.REJECTED and outcome.error_kind == TurnEnd.DENIED
         if not self.spec.verify or not (denied or outcome.status is Status.SUCCEEDED):
             return None, outcome
         _enter(self.sinks, Phase.VERIFYING)
-        checks = await self._lines(self.spec.verify, "verify.log", self.spec.verify_timeout_s)
-        failed = [check for check in checks if check.exit_code != 0]
-        verify = VerifyResult(passed=not failed and len(checks) == len(self.spec.verify), commands=checks)
+        try:
+            verify = await self._gate(commit)
+        except (GitError, WorkspaceError) as err:
+            return None, _failed(
+                "verify_failed", f"the checks had no committed tree to run on: {err.message}"
+            )
+        failed = [check for check in verify.commands if check.exit_code != 0]
         if self.stop.asked and not verify.passed:
             return verify, self._stopped(outcome)
         if denied:
@@ -309,6 +317,35 @@ class _Attempt:
                 outcome, status=Status.FAILED, error_kind="verify_failed", error_message=message
             )
         return verify, outcome
+
+    async def _gate(self, commit: str | None) -> VerifyResult:
+        """Run the checks on what was committed, and on nothing that was only left lying about."""
+        restored = await self.workspace.restore(commit) if commit else None
+        verify = await run_gate(
+            self.spec.verify,
+            self._place(),
+            directory=self.spec.directory,
+            log_limit=self.spec.log_limit,
+            limit_s=self.spec.verify_timeout_s,
+            retries=self.spec.verify_retries,
+        )
+        if verify.passed and restored and restored.is_pure and (git := self.workspace.git_folders):
+            digest = environment_digest(
+                {name: self.mask.text(value) for name, value in self.env.items()},
+                setup=self.spec.setup,
+                sandboxed=self.around.sandbox is not None,
+                without=agent_variables(self.spec.agent),
+            )
+            with suppress(OSError):  # without it the same tree is only gated once more
+                certify(
+                    git.common_dir,
+                    restored.tree,
+                    [self.mask.text(line) for line in self.spec.verify],
+                    digest,
+                    run_id=self.spec.run_id,
+                    flaky=verify.flaky,
+                )
+        return verify
 
     async def leave(self, report: AttemptReport) -> None:
         """Take the workspace away unless it is to be kept."""

@@ -35,6 +35,7 @@ class AttemptSpec:
     setup_timeout_s: float = 600.0
     verify: tuple[str, ...] = ()
     verify_timeout_s: float = 600.0
+    verify_retries: int = 0
     keep: str = "never"
     log_limit: int = 64 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)

@@ -15,6 +15,7 @@ from orchestrator.journal.ballast import ROOM, SIZE, free_bytes
 from orchestrator.journal.store import Hindrance, Journal
 from orchestrator.model.confinement import GitFolders
 from orchestrator.model.event import EventKind
+from orchestrator.model.result import Restored
 from orchestrator.ports import Clock, Workspace, Workspaces
 
 _LOG = logging.getLogger("orchestrator")
@@ -164,6 +165,9 @@ class _PatientWorkspace:
 
     async def commit(self, message: str) -> str | None:
         return await self.pauses.patiently(lambda: self.inner.commit(message))
+
+    async def restore(self, commit: str) -> Restored | None:
+        return await self.pauses.patiently(lambda: self.inner.restore(commit))
 
     async def files_changed(self) -> tuple[str, ...]:
         return await self.pauses.patiently(self.inner.files_changed)

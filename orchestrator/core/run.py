@@ -319,6 +319,7 @@ class Run:
             setup_timeout_s=config.setup_timeout,
             verify=config.verify if task.verify is None else task.verify,
             verify_timeout_s=config.verify_timeout,
+            verify_retries=config.verify_retries,
             keep=config.keep,
             log_limit=config.log_limit,
             limits=Limits(memory=config.max_memory, processes=config.max_processes, disk=config.max_disk),

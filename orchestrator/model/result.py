@@ -37,6 +37,15 @@ class VerifyResult:
 
     passed: bool
     commands: tuple[CheckResult, ...] = ()
+    flaky: bool = False  #: it failed before it passed on the same tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A workspace whose tracked files are those of a tree."""
+
+    tree: str
+    is_pure: bool  #: there is nothing else in it, not even ignored files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +118,8 @@ class TaskResult:
         values["files_changed"] = tuple(values.get("files_changed", ()))
         if values.get("verify"):
             checks = tuple(CheckResult(**check) for check in values["verify"]["commands"])
-            values["verify"] = VerifyResult(passed=values["verify"]["passed"], commands=checks)
+            flaky = values["verify"].get("flaky", False)
+            values["verify"] = VerifyResult(passed=values["verify"]["passed"], commands=checks, flaky=flaky)
         values["permissions"] = PermissionCounts(**values.get("permissions", {}))
         values["usage"] = Usage(**values.get("usage", {}))
         return cls(**values)

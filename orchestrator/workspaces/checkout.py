@@ -12,11 +12,13 @@ from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.history import MergeConflictError, is_ancestor, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
 from orchestrator.git.process import run_git
+from orchestrator.git.restoring import restore
 from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.worktrees import delete_branch_at, remove_tree, remove_worktree
 from orchestrator.model.confinement import GitFolders
+from orchestrator.model.result import Restored
 from orchestrator.model.salvage import Salvaged
 from orchestrator.workspaces.pool import in_pool
 from orchestrator.workspaces.salvage import (
@@ -98,6 +100,11 @@ class WorktreeWorkspace:
         brought onto the branch; the work is on a branch then that the error names.
         """
         return await in_pool(self.pool, partial(self.commit_now, message))
+
+    async def restore(self, commit: str) -> Restored:
+        """Let its tracked files be those of `commit`."""
+        call = partial(restore, self.shield, self.path, self.entry / "index", commit)
+        return await in_pool(self.pool, call)
 
     async def files_changed(self) -> tuple[str, ...]:
         """Paths that differ from `start_commit` in the committed work, sorted."""

@@ -64,6 +64,9 @@ class OwnFolder:
     async def commit(self, message: str) -> None:
         """Do nothing: the work stays as the agent left it."""
 
+    async def restore(self, commit: str) -> None:
+        """Do nothing: the folder is the user's."""
+
     async def files_changed(self) -> tuple[str, ...]:
         """Paths that changed in the checkout since the start, by whomever; none outside git."""
         if self.repo is None or self.before is None:

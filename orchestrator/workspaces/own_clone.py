@@ -18,12 +18,14 @@ from orchestrator.git.foreign_index import adopt_staging, staged, staged_by_hand
 from orchestrator.git.history import MergeConflictError, commit_tree, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
 from orchestrator.git.process import run_git
+from orchestrator.git.restoring import restore
 from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
 from orchestrator.git.shield import Shield
 from orchestrator.git.status import read_status
 from orchestrator.git.transfer import forget, hand_over, take_in
 from orchestrator.git.worktrees import delete_branch_at, remove_tree
 from orchestrator.model.confinement import GitFolders
+from orchestrator.model.result import Restored
 from orchestrator.model.salvage import Salvaged
 from orchestrator.workspaces import clone_folder
 from orchestrator.workspaces.checkout import (
@@ -94,6 +96,10 @@ class CloneWorkspace:
         branch; the work is on a branch then that the error names.
         """
         return await in_pool(self.pool, partial(self.commit_now, message))
+
+    async def restore(self, commit: str) -> Restored:
+        """Let its tracked files be those of `commit`."""
+        return await in_pool(self.pool, partial(self._restore, commit))
 
     async def files_changed(self) -> tuple[str, ...]:
         """Paths that differ from `start_commit` in the committed work, sorted."""
@@ -321,6 +327,12 @@ class CloneWorkspace:
         if result != work:
             self.inside.run(["read-tree", "--reset", "-u", result], work_tree=self.path, index=index)
         clone_folder.put_back(self.git_dir, self.branch, result, index=index, objects=self.hub.objects)
+
+    def _restore(self, commit: str) -> Restored:
+        index = self.shield.git_dir / "index"
+        if not index.exists():
+            shutil.copyfile(self.known_index(), index)
+        return restore(self.inside, self.path, index, commit)
 
     def _files_changed(self) -> tuple[str, ...]:
         try:

@@ -23,6 +23,8 @@ __all__ = ["WorktreeWorkspaces", "branch_name", "copy_fault", "workspace_name"]
 #: Beside the workspaces, and no worker's name: ids start with a letter or a digit.
 SHIELDS = ".shields"
 START_COMMIT = "start-commit"
+#: The last part of the branch that workers' branches are landed on.
+INTEGRATION = "integration"
 
 
 class WorktreeWorkspaces:
@@ -132,5 +134,10 @@ def workspace_name(worker_id: str, attempt: int) -> str:
 
 
 def branch_name(run_id: str, name: str) -> str:
-    """The branch of one attempt."""
-    return f"orchestrator/{run_id}/{name}"
+    """The branch of one attempt. That of the landing has its name for itself, also where case is lost."""
+    return f"orchestrator/{run_id}/{name}" + ("@1" if name.lower() == INTEGRATION else "")
+
+
+def integration_branch(run_id: str) -> str:
+    """The branch that holds what was landed of a run."""
+    return f"orchestrator/{run_id}/{INTEGRATION}"
