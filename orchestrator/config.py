@@ -236,6 +236,8 @@ class OrchestratorConfig(BaseModel):
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
     verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
+    union: tuple[FilledText, ...] = Field(default=(), strict=False)  #: files whose lines of both sides stay
+    lock_files: Mapping[FilledText, CommandLine] = {}  #: what makes each anew; never merged as text
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
     policy: FilledText | None = None
     ask_timeout: Duration = 600.0  #: how long a question waits for a person before it is denied

@@ -33,6 +33,7 @@ from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new
 from orchestrator.journal.store import Journal, Request
 from orchestrator.journal.stored_plan import store_plan
 from orchestrator.landing.conflicts import find_conflicts
+from orchestrator.landing.manifests import rules_of
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest
@@ -442,9 +443,8 @@ class Run:
         needs = {task.id: task.needs for task in self.plan.tasks}
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
-                self._pool, find_conflicts, self.plan.repository, base, commits, needs
-            )
+            look = partial(find_conflicts, rules=rules_of(self.plan.config))
+            found = await loop.run_in_executor(self._pool, look, self.plan.repository, base, commits, needs)
         except GitError as err:
             _LOG.warning("the branches of run %s could not be compared: %s", self.run_id, err.message)
             return

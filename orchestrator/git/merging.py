@@ -31,6 +31,15 @@ class Conflict:
     kind: str  #: git's word for it, such as `contents` or `modify/delete`; also `mode`, `submodule`
     files: tuple[str, ...]
     hunks: tuple[Hunk, ...] = ()  #: where in the files, for text, when it was asked for
+    resolved_by: str = ""  #: how landing resolves it by itself, as in `Resolution`; empty: it does not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A file that git would have left in conflict, or merged in a way that is wrong for it."""
+
+    path: str
+    by: str  #: `manifest`, `union` or `lock file`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,7 @@ class Merge:
     conflicts: tuple[Conflict, ...]
     #: For each file in conflict: its states in the merge base (1), in ours (2) and in theirs (3).
     stages: Mapping[str, Mapping[int, Version]] = field(default_factory=dict)
+    resolved: tuple[Resolution, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +25,7 @@ from orchestrator.git.merging import (
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.landing.hunks import Located, with_hunks
+from orchestrator.landing.manifests import MergeRules, answer_for, is_about_content
 from orchestrator.landing.order import conflicting_merges, merge_order
 
 
@@ -55,6 +56,7 @@ class Conflicts:
     conflicting: tuple[str, ...]  #: those that conflict with an earlier one in that order
     target: Target | None = None  #: None: nobody asked, or the base is where it was
     against_target: tuple[Pair, ...] = ()  #: `b` is the target's ref
+    resolved: tuple[Pair, ...] = ()  #: what git cannot merge, and landing merges by a rule for such files
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the report's `conflicts`."""
@@ -64,6 +66,11 @@ class Conflicts:
             "conflicting": list(self.conflicting),
             "target": asdict(self.target) if self.target else None,
             "against_target": [_pair_json(pair) for pair in self.against_target],
+            "resolved": [
+                {"a": pair.a, "b": pair.b, "file": conflict.files[0], "resolved_by": conflict.resolved_by}
+                for pair in self.resolved
+                for conflict in pair.conflicts
+            ],
         }
 
 
@@ -73,14 +80,18 @@ def find_conflicts(
     commits: Mapping[str, str],
     needs: Mapping[str, Collection[str]],
     target: Target | None = None,
+    *,
+    rules: MergeRules | None = None,
 ) -> Conflicts:
     """Compare every two of `commits`, by worker, which were built on `base`. Raises GitError.
+
+    With `rules`, what landing will resolve by itself is no conflict; without, the verdict is git's.
 
     What builds on a need contains its commit, and so does not conflict with it.
     """
     with tempfile.TemporaryDirectory(prefix="orchestrator-merge-") as folder:
         shield = repo.scratch(Path(folder, "git"), head=base)
-        return compare(shield, base, commits, needs, target)
+        return compare(shield, base, commits, needs, target, rules=rules)
 
 
 def compare(
@@ -91,6 +102,7 @@ def compare(
     target: Target | None = None,
     *,
     locate: bool = True,
+    rules: MergeRules | None = None,
 ) -> Conflicts:
     """As `find_conflicts`, through a scratch shield that has all of `commits`. `locate`: find hunks too."""
     couples = list(combinations(commits, 2))
@@ -98,8 +110,8 @@ def compare(
     moved = target if target and target.commit != base else None
     if moved:
         asked += [(commit, moved.commit) for commit in commits.values()]
-    found = pair_conflicts(shield, base, asked, locate=locate)
-    pairs = _pairs(couples, found[: len(couples)])
+    found = pair_conflicts(shield, base, asked, locate=locate, rules=rules)
+    pairs = _pairs(couples, map(_left, found[: len(couples)]))
     edges = [(pair.a, pair.b) for pair in pairs]
     order = merge_order(list(commits), edges, needs)
     against = [(name, moved.ref) for name in commits] if moved else []
@@ -108,8 +120,17 @@ def compare(
         order=tuple(order),
         conflicting=tuple(conflicting_merges(order, edges)),
         target=moved,
-        against_target=_pairs(against, found[len(couples) :]),
+        against_target=_pairs(against, map(_left, found[len(couples) :])),
+        resolved=_pairs(couples, map(_resolved, found[: len(couples)])),
     )
+
+
+def _left(conflicts: tuple[Conflict, ...]) -> tuple[Conflict, ...]:
+    return tuple(conflict for conflict in conflicts if not conflict.resolved_by)
+
+
+def _resolved(conflicts: tuple[Conflict, ...]) -> tuple[Conflict, ...]:
+    return tuple(conflict for conflict in conflicts if conflict.resolved_by)
 
 
 def _pairs(names: Iterable[tuple[str, str]], found: Iterable[tuple[Conflict, ...]]) -> tuple[Pair, ...]:
@@ -121,7 +142,12 @@ def _pairs(names: Iterable[tuple[str, str]], found: Iterable[tuple[Conflict, ...
 
 
 def pair_conflicts(
-    shield: Shield, base: str, pairs: Sequence[tuple[str, str]], *, locate: bool = False
+    shield: Shield,
+    base: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    locate: bool = False,
+    rules: MergeRules | None = None,
 ) -> list[tuple[Conflict, ...]]:
     """Say for each pair of commits what git cannot merge by itself. Raises GitError.
 
@@ -156,6 +182,8 @@ def pair_conflicts(
                     for one in by_triple.get(triple, ())
                 ]
             )
+    if rules:
+        answers = _with_resolutions(shield, answers, rules)
     if locate:
         return with_hunks(shield, answers)
     return [tuple(one.conflict for one in answer) for answer in answers]
@@ -171,6 +199,28 @@ def _located(merge: Merge, pair: tuple[str, str]) -> list[Located]:
             pair,
         )
         for conflict in merge.conflicts
+    ]
+
+
+def _with_resolutions(
+    shield: Shield, answers: Iterable[Sequence[Located]], rules: MergeRules
+) -> list[list[Located]]:
+    """Mark the conflicts that landing will resolve by itself; each content is looked at once."""
+    cache: dict[Any, str] = {}
+
+    def way(one: Located, answer: Sequence[Located]) -> str:
+        (path, *_) = one.conflict.files or ("",)
+        if not all(is_about_content(each.conflict) for each in answer if path in each.conflict.files):
+            return ""
+        key = (path, *sorted(one.stages.items()))
+        if key not in cache:
+            found = answer_for(shield, path, one.stages, rules)
+            cache[key] = found.by if found else ""
+        return cache[key]
+
+    return [
+        [replace(one, conflict=replace(one.conflict, resolved_by=way(one, answer))) for one in answer]
+        for answer in answers
     ]
 
 

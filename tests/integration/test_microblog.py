@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,6 +17,10 @@ import pytest
 from orchestrator.demo.microblog import Variant, build_repository, microblog_tasks, task_file_text
 from orchestrator.demo.program import __file__ as program
 from orchestrator.errors import InputError
+from orchestrator.git.history import commit_tree
+from orchestrator.git.merging import merge_all
+from orchestrator.git.repository import open_repository
+from orchestrator.landing.manifests import MergeRules, resolve_known
 from orchestrator.model.task import Task
 from orchestrator.taskfile import load_task_file
 from tests.integration.demo_fixtures import ENV
@@ -173,6 +178,41 @@ def test_contended_branches_all_conflict_over_the_manifest(tmp_path: Path) -> No
     assert [pair for pair in pairs if _conflicts(repo, *pair)] == pairs
     shown = _git(repo, "merge-tree", "--write-tree", "--name-only", *pairs[0], check=False).stdout
     assert shown.split()[1] == "pyproject.toml"
+
+
+def test_contended_branches_merge_by_key_and_build_the_same_project(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    tasks = _build(repo, "contended")
+    commits = [_git(repo, "rev-parse", tasks[number - 1].id).stdout.strip() for number in ORDER]
+    assert _merge_in_memory(repo, tmp_path / "git", commits, None)[1] == 7
+    head, conflicting = _merge_in_memory(repo, tmp_path / "ours", commits, MergeRules())
+    assert conflicting == 0
+    _git(repo, "fetch", "--quiet", str(tmp_path / "ours"), f"{head}:refs/heads/merged")
+    _git(repo, "switch", "--quiet", "merged")
+    manifest = tomllib.loads((repo / "pyproject.toml").read_text())
+    assert len(manifest["project"]["dependencies"]) == 8
+    argv = [sys.executable, "-B", "-m", "unittest"]
+    done = subprocess.run(argv, cwd=repo, env=ENV, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _merge_in_memory(
+    repo: Path, folder: Path, commits: list[str], rules: MergeRules | None
+) -> tuple[str, int]:
+    """Merge one after the other; return where that led, and how many conflicted and were left out."""
+    base = _git(repo, "rev-parse", "main").stdout.strip()
+    shield = open_repository(repo).scratch(folder, head=base)
+    head, conflicting = base, 0
+    for commit in commits:
+        (merge,) = merge_all(shield, [(head, commit)])
+        if rules:
+            merge = resolve_known(shield, merge, base=base, ours=head, theirs=commit, rules=rules)
+        if merge.conflicts:
+            conflicting += 1
+        else:
+            head = commit_tree(shield, merge.tree, [head, commit], author="t <t@localhost>", message="merge")
+    shield.run(["update-ref", "refs/heads/merged", head])
+    return head, conflicting
 
 
 @pytest.mark.parametrize("variant", ["clean", "contended"])
