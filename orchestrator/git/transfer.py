@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from orchestrator.errors import GitError
 from orchestrator.git.history import resolve_commits
-from orchestrator.git.process import run_git
+from orchestrator.git.locks import clear_locks_of_killed
+from orchestrator.git.process import describe_failure, run_git
 from orchestrator.git.shield import Shield
 
 #: An agent can make its objects as slow to read as it likes.
@@ -93,5 +95,10 @@ def list_refs(git_dir: Path) -> bytes:
 
 def create_branch(common_dir: Path, branch: str, commit: str) -> None:
     """Make a branch that must not exist yet."""
-    missing = "0" * len(commit)
-    run_git(["update-ref", "--no-deref", f"refs/heads/{branch}", commit, missing], git_dir=common_dir)
+    ref, missing = f"refs/heads/{branch}", "0" * len(commit)
+    argv = ["update-ref", "--no-deref", ref, commit, missing]
+    output = run_git(argv, git_dir=common_dir, check=False)
+    if clear_locks_of_killed(output, common_dir, branch):  # with the branch made, or not
+        run_git(["update-ref", "--no-deref", "-d", ref, commit], git_dir=common_dir, check=False)
+    if output.exit_code != 0:
+        raise GitError(describe_failure(argv, output))

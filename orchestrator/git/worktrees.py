@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.errors import GitError
 from orchestrator.git.history import resolve_commits
 from orchestrator.git.lock import repository_lock
+from orchestrator.git.locks import clear_locks_of_killed
 from orchestrator.git.process import describe_failure, run_git
 
 
@@ -36,6 +37,7 @@ def add_worktree(common_dir: Path, path: Path, branch: str, commit: str) -> Path
         output = run_git(argv, git_dir=common_dir, check=False, pass_fds=(lock,))
         if output.exit_code == 0:
             return _linked_folder(path)
+        clear_locks_of_killed(output, common_dir, branch)
         if b"already exists" not in output.stderr:
             _forget(common_dir, path)
             _delete_branch(common_dir, branch, commit)
@@ -109,4 +111,9 @@ def _entries(common_dir: Path) -> Iterator[tuple[Path, Path]]:
 
 def _delete_branch(common_dir: Path, branch: str, commit: str) -> bool:
     argv = ["update-ref", "--no-deref", "-d", f"refs/heads/{branch}", commit]
-    return run_git(argv, git_dir=common_dir, check=False).exit_code == 0
+    output = run_git(argv, git_dir=common_dir, check=False)
+    if clear_locks_of_killed(output, common_dir, branch):
+        if resolve_commits([f"refs/heads/{branch}"], git_dir=common_dir) == [None]:
+            return True
+        output = run_git(argv, git_dir=common_dir, check=False)
+    return output.exit_code == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.history import MergeConflictError, is_ancestor, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
+from orchestrator.git.locks import clear_stale_lock
 from orchestrator.git.process import run_git
 from orchestrator.git.restoring import restore
 from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
@@ -218,10 +219,10 @@ class WorktreeWorkspace:
         )
 
     def _clear_stale_locks(self) -> None:
-        """A killed git leaves its locks; whoever could hold these is gone."""
+        """A killed git leaves its locks; those of an owner that lives stay, and the caller is told."""
         branch = self.common_dir / "refs" / "heads" / f"{self.branch}.lock"
         for lock in (self.entry / "index.lock", self.entry / "HEAD.lock", branch):
-            lock.unlink(missing_ok=True)
+            clear_stale_lock(lock)
 
     def _places(self) -> tuple[str | None, str | None]:
         """The commits the agent left its worktree and its branch at; None where it spoilt them."""

@@ -17,6 +17,7 @@ from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git.foreign_index import adopt_staging, staged, staged_by_hand
 from orchestrator.git.history import MergeConflictError, commit_tree, join, resolve_commits
 from orchestrator.git.leftovers import changed_paths, commit_leftovers
+from orchestrator.git.locks import clear_stale_lock
 from orchestrator.git.process import run_git
 from orchestrator.git.restoring import restore
 from orchestrator.git.salvage import Scene, copy_index, index_tree, is_clean
@@ -215,10 +216,10 @@ class CloneWorkspace:
         return result
 
     def _clear_stale_locks(self) -> None:
-        """A killed git leaves its locks; whoever could hold these is gone."""
+        """A killed git leaves its locks; those of an owner that lives stay, and the caller is told."""
         branch = self.common_dir / "refs" / "heads" / f"{self.branch}.lock"
         for lock in (self.shield.git_dir / "index.lock", branch):
-            lock.unlink(missing_ok=True)
+            clear_stale_lock(lock)
 
     def _commits(self, known: str) -> tuple[str | None, str | None, str | None]:
         """The commits the agent left its HEAD and its branch at, now in the hub; or why they are not."""
