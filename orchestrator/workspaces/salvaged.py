@@ -113,9 +113,10 @@ def restore_to_folder(repo: Repository, kept: Kept, folder: Path, branch: str) -
         raise
 
 
-def drop_kept(repo: Repository, kept: Kept) -> None:
-    """Let go of one state; nothing happens when another one has its name by now."""
-    run_git(["update-ref", "--no-deref", "-d", kept.ref, kept.commit], git_dir=repo.common_dir)
+def drop_kept(repo: Repository, kept: Kept) -> bool:
+    """Let go of one state, unless another one has its name by now; say whether it is gone."""
+    argv = ["update-ref", "--no-deref", "-d", kept.ref, kept.commit]
+    return run_git(argv, git_dir=repo.common_dir, check=False).exit_code == 0
 
 
 def _require_new(repo: Repository, branch: str) -> None:
