@@ -13,27 +13,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator import __version__
 from orchestrator.agents.logins import lent_folder
 from orchestrator.attempt.limits import Limits
-from orchestrator.attempt.masking import masked, run_mask
+from orchestrator.attempt.masking import run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.attempt.stop import first_of
 from orchestrator.clock import SystemClock
 from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
+from orchestrator.core.accounts import attempt_account, conflict_account, run_account, run_status
 from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
+from orchestrator.core.recording import Recorder
 from orchestrator.core.results import Worker, final_result, take_report
-from orchestrator.errors import GitError, JournalError
+from orchestrator.errors import JournalError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
 from orchestrator.journal.stored_plan import store_plan
-from orchestrator.landing.conflicts import find_conflicts
-from orchestrator.landing.manifests import rules_of
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest
@@ -47,13 +46,6 @@ REQUEST_INTERVAL_S = 0.05
 #: Threads for blocking git and file work. Checkouts saturate at twice the cores (measured); the rest keep
 #: commits from waiting behind them.
 BLOCKING_THREADS = 4 * (os.cpu_count() or 1)
-
-_ENDS = {
-    "halt": RunStatus.HALTED,
-    "timeout": RunStatus.TIMED_OUT,
-    "interrupt": RunStatus.INTERRUPTED,
-    "request": RunStatus.INTERRUPTED,
-}
 
 
 class Run:
@@ -73,8 +65,9 @@ class Run:
         self.directory = create_run_dir(self.run_id)
         self.status = RunStatus.RUNNING
         self.approvals = Approvals(timeout_s=plan.config.ask_timeout, clock=self.clock)
-        self._on_event = on_event
         self._mask = run_mask(plan.config.pass_env, [plan.config.env, *(task.env for task in plan.tasks)])
+        self._recorder = Recorder(self._mask, clock=self.clock, on_event=on_event)
+        self._emit, self._record = self._recorder.emit, self._recorder.record
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
         self._results: dict[str, TaskResult] = {}
         self._state = scheduler.initial_state(
@@ -104,12 +97,12 @@ class Run:
         async with AsyncExitStack() as stack:
             lock = RunLock.acquire(self.directory)
             stack.callback(lock.release)
-            self._journal = Journal.create(journal_path(self.directory))
+            self._journal = self._recorder.journal = Journal.create(journal_path(self.directory))
             stack.callback(self._journal.close)
             self._store_plan()
             self._began = self.clock.monotonic()
             self._pauses = await stack.enter_async_context(self._pausing())
-            await self._record(EventKind.RUN_STARTED, self._description())
+            await self._record(EventKind.RUN_STARTED, run_account(self.plan, self.run_id))
             run_tmp = make_run_tmp(self.run_id)
             stack.callback(_remove_tmp, self.run_id)
             sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
@@ -289,7 +282,7 @@ class Run:
         def end(report: AttemptReport) -> None:
             take_report(worker, report)
             worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
-            data = _attempt_data(report, worker.ended - began)
+            data = attempt_account(report, worker.ended - began)
             self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
             self._inbox.put_nowait(self._attempt_ended(worker_id, report.outcome))
 
@@ -361,99 +354,15 @@ class Run:
             EventKind.WORKER_FINISHED, {"result": result.to_json(), **counts}, end.worker_id, result.attempts
         )
 
-    # -- the journal ---------------------------------------------------------------------------
-
-    def _event(
-        self, kind: EventKind, data: Mapping[str, Any], worker_id: str | None, attempt: int | None
-    ) -> Event:
-        told = masked(kind, data, self._mask)
-        return Event(kind=kind, at=self.clock.now(), worker_id=worker_id, attempt=attempt, data=told)
-
-    def _emit(
-        self,
-        kind: EventKind,
-        data: Mapping[str, Any],
-        worker_id: str | None = None,
-        attempt: int | None = None,
-    ) -> None:
-        event = self._event(kind, data, worker_id, attempt)
-        self._journal.append(event)
-        self._tell(event)
-
-    async def _record(
-        self,
-        kind: EventKind,
-        data: Mapping[str, Any],
-        worker_id: str | None = None,
-        attempt: int | None = None,
-    ) -> None:
-        event = self._event(kind, data, worker_id, attempt)
-        seq = await asyncio.wrap_future(self._journal.append_durable(event))
-        self._tell(replace(event, seq=seq))
-
-    def _tell(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:  # noqa: BLE001 (a listener's fault must not reach the workers; it is logged)
-            _LOG.exception("the listener to the run's events failed on %s; the run goes on", event.kind)
-
-    def _description(self) -> dict[str, Any]:
-        plan = self.plan
-        return {
-            "run_id": self.run_id,
-            "repo": str(plan.folder),
-            "base_ref": plan.config.base,
-            "base_commit": plan.base_commit,
-            "isolation": plan.isolation,
-            "boundary": plan.boundary,
-            "max_workers": plan.max_workers,
-            "timeout_s": plan.config.timeout,
-            "pid": os.getpid(),
-            "version": __version__,
-            "tasks": [
-                {
-                    "id": task.id,
-                    "name": task.name,
-                    "agent": plan.agents[task.id].name,
-                    "needs": list(task.needs),
-                    "estimate_s": task.estimate_s,
-                }
-                for task in plan.tasks
-            ],
-        }
-
     async def _finish(self) -> None:
         await asyncio.gather(*self._background)
-        await self._compare()
-        self.status = self._final_status()
+        results = [self._results[task.id] for task in self.plan.tasks]
+        compare = partial(conflict_account, self.plan, self.run_id, results)
+        if found := await asyncio.get_running_loop().run_in_executor(self._pool, compare):
+            self._emit(EventKind.CONFLICTS_FOUND, found)
+        self.status = run_status(results, self._state.stopping)
         wall = round(self.clock.monotonic() - self._began, 6)
         await self._record(EventKind.RUN_FINISHED, {"status": self.status.value, "wall_seconds": wall})
-
-    async def _compare(self) -> None:
-        """Say who conflicts with whom. What git cannot say is a warning: the work itself is done."""
-        base = self.plan.base_commit
-        if self.plan.repository is None or base is None:
-            return
-        results = (self._results[task.id] for task in self.plan.tasks)
-        commits = {
-            result.worker_id: result.commit for result in results if result.commit and result.files_changed
-        }
-        needs = {task.id: task.needs for task in self.plan.tasks}
-        loop = asyncio.get_running_loop()
-        try:
-            look = partial(find_conflicts, rules=rules_of(self.plan.config))
-            found = await loop.run_in_executor(self._pool, look, self.plan.repository, base, commits, needs)
-        except GitError as err:
-            _LOG.warning("the branches of run %s could not be compared: %s", self.run_id, err.message)
-            return
-        self._emit(EventKind.CONFLICTS_FOUND, found.to_json())
-
-    def _final_status(self) -> RunStatus:
-        if all(result.success for result in self._results.values()):
-            return RunStatus.SUCCEEDED
-        return _ENDS.get(self._state.stopping or "", RunStatus.FAILED)
 
 
 def _remove_tmp(run_id: str) -> None:
@@ -461,16 +370,3 @@ def _remove_tmp(run_id: str) -> None:
         remove_run_tmp(run_id)
     except OSError as err:
         _LOG.warning("temporary files of run %s could not be removed: %s", run_id, err)
-
-
-def _attempt_data(report: AttemptReport, duration: float) -> dict[str, Any]:
-    outcome = report.outcome
-    return {
-        "status": outcome.status.value,
-        "error_kind": outcome.error_kind,
-        "error_message": outcome.error_message,
-        "exit_code": outcome.exit.exit_code if outcome.exit else None,
-        "signal": outcome.exit.signal if outcome.exit else None,
-        "duration": round(duration, 6),
-        "resources": dict(report.resources) if report.resources else None,
-    }

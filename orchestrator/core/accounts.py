@@ -1,0 +1,88 @@
+"""The data of a run's own events: what it is, what came of an attempt, how it ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator import __version__
+from orchestrator.attempt.spec import AttemptReport
+from orchestrator.core.plan import RunPlan
+from orchestrator.errors import GitError
+from orchestrator.landing.conflicts import find_conflicts
+from orchestrator.landing.manifests import rules_of
+from orchestrator.model.event import RunStatus
+from orchestrator.model.result import TaskResult
+
+_LOG = logging.getLogger("orchestrator")
+_ENDS = {
+    "halt": RunStatus.HALTED,
+    "timeout": RunStatus.TIMED_OUT,
+    "interrupt": RunStatus.INTERRUPTED,
+    "request": RunStatus.INTERRUPTED,
+}
+
+
+def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
+    """Say what a run is that starts."""
+    return {
+        "run_id": run_id,
+        "repo": str(plan.folder),
+        "base_ref": plan.config.base,
+        "base_commit": plan.base_commit,
+        "isolation": plan.isolation,
+        "boundary": plan.boundary,
+        "max_workers": plan.max_workers,
+        "timeout_s": plan.config.timeout,
+        "pid": os.getpid(),
+        "version": __version__,
+        "tasks": [
+            {
+                "id": task.id,
+                "name": task.name,
+                "agent": plan.agents[task.id].name,
+                "needs": list(task.needs),
+                "estimate_s": task.estimate_s,
+            }
+            for task in plan.tasks
+        ],
+    }
+
+
+def attempt_account(report: AttemptReport, duration: float) -> dict[str, Any]:
+    """Say what came of an attempt."""
+    outcome = report.outcome
+    return {
+        "status": outcome.status.value,
+        "error_kind": outcome.error_kind,
+        "error_message": outcome.error_message,
+        "exit_code": outcome.exit.exit_code if outcome.exit else None,
+        "signal": outcome.exit.signal if outcome.exit else None,
+        "duration": round(duration, 6),
+        "resources": dict(report.resources) if report.resources else None,
+    }
+
+
+def conflict_account(plan: RunPlan, run_id: str, results: Iterable[TaskResult]) -> dict[str, Any] | None:
+    """Say who conflicts with whom. What git cannot say is a warning: the work itself is done."""
+    if plan.repository is None or plan.base_commit is None:
+        return None
+    commits = {
+        result.worker_id: result.commit for result in results if result.commit and result.files_changed
+    }
+    needs = {task.id: task.needs for task in plan.tasks}
+    try:
+        rules = rules_of(plan.config)
+        return find_conflicts(plan.repository, plan.base_commit, commits, needs, rules=rules).to_json()
+    except GitError as err:
+        _LOG.warning("the branches of run %s could not be compared: %s", run_id, err.message)
+        return None
+
+
+def run_status(results: Iterable[TaskResult], stopping: str | None) -> RunStatus:
+    """Say how a run ended."""
+    if all(result.success for result in results):
+        return RunStatus.SUCCEEDED
+    return _ENDS.get(stopping or "", RunStatus.FAILED)
