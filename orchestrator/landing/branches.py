@@ -75,7 +75,7 @@ def _branches(repo: Repository) -> dict[str, _Branch]:
     fields = "%00".join(f"%({part})" for part in parts)
     output = run_git(["for-each-ref", f"--format={fields}", "refs/heads/"], git_dir=repo.git_dir).stdout
     rows = [line.split("\0") for line in output.decode("utf-8", "surrogateescape").splitlines()]
-    return {name: _Branch(row[0], row[1], row[2], row[3], row[4] == "*") for row in rows}
+    return {row[0]: _Branch(row[0], row[1], row[2], row[3], row[4] == "*") for row in rows}
 
 
 def _targets(repo: Repository, there: Mapping[str, _Branch], base_ref: str) -> dict[str, str]:
