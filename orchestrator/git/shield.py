@@ -33,8 +33,12 @@ class Shield:
         input: bytes | None = None,  # noqa: A002 (the name that subprocess uses)
         env: Mapping[str, str] | None = None,
         check: bool = True,
+        timeout_s: float = WORK_TREE_TIMEOUT_S,
     ) -> GitOutput:
-        """Run `git argv` over the objects, a work tree and an index that may lie elsewhere."""
+        """Run `git argv` over the objects, a work tree and an index that may lie elsewhere.
+
+        `timeout_s` counts where there is a work tree.
+        """
         environment = {"GIT_OBJECT_DIRECTORY": str(self.objects), **(env or {})}
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
@@ -47,7 +51,7 @@ class Shield:
             input=input,
             env=environment,
             check=check,
-            timeout_s=None if work_tree is None else WORK_TREE_TIMEOUT_S,
+            timeout_s=None if work_tree is None else timeout_s,
         )
 
     def set_head(self, commit: str) -> None:

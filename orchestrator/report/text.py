@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.report.conflict_text import file_lines, head_line, hint_lines, order_lines, target_lines
 from orchestrator.report.words import duration, one_line, stamp
 
 _WIDTH = 80
 _ID_WIDTH = 30
 _ERROR_LINES = 8
 _DECISION_LINES = 20
-_CONFLICT_LINES = 20
 
 
 def render_text(report: Mapping[str, Any]) -> str:
@@ -80,21 +80,14 @@ def _figures(entry: Mapping[str, Any]) -> str:
 
 
 def _conflicts(found: Mapping[str, Any]) -> list[str]:
-    """Say which branches git cannot merge by itself, and the order with the fewest of them."""
-    pairs = found["pairs"]
-    if not pairs:
-        return []
-    lines = [f"Conflicts: {len(pairs)} pairs of branches"]
-    for pair in pairs[:_CONFLICT_LINES]:
-        line = f"  {one_line(pair['a'])} and {one_line(pair['b'])}: {one_line(', '.join(pair['files']))}"
-        lines.append(_clip(line, _WIDTH - 1))
-    if len(pairs) > _CONFLICT_LINES:
-        lines.append(f"  and {len(pairs) - _CONFLICT_LINES} more; `orchestrator report --json` has all")
-    order = (
-        f"  merged in this order, {len(found['conflicting'])} of them conflict: {' '.join(found['order'])}"
-    )
-    lines += textwrap.wrap(order, _WIDTH - 1, subsequent_indent="    ", break_on_hyphens=False)
-    return ["\n".join(lines)]
+    """Say which branches git cannot merge by itself, file by file, and the order with the fewest of them."""
+    width, order = _WIDTH - 1, found["order"]
+    parts = []
+    if found["pairs"]:
+        lines = [head_line(found), *file_lines(found["pairs"], order, width)]
+        parts.append([*lines, *order_lines(found, width)])
+    parts += [target_lines(found, order, width), hint_lines(found.get("hints") or (), width)]
+    return ["\n".join(part) for part in parts if part]
 
 
 def _decisions(report: Mapping[str, Any]) -> list[str]:
