@@ -35,7 +35,10 @@ _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*([KMGTkmgt]?)(?:i?B)?")
 _LONGEST = 3650 * 86400.0
-_HALT = re.compile(r"never|(?:soon|now),fail=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)")
+_HALT = re.compile(r"never|(?:soon|now),(?:fail|success|done)=(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)")
+_PERCENT = re.compile(r"([1-9][0-9]{0,4}(?:\.[0-9]{1,3})?)\s*%")
+_COUNTS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_COUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGkmg]?)")
 _AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\s\x00-\x1f][^<>\x00-\x1f]* <[^<>\s\x00-\x1f]+>")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -81,9 +84,36 @@ def parse_size(value: object) -> int:
     return size
 
 
+def parse_count(value: object) -> int:
+    """Read a whole number, or a text such as `500K` or `5M` (thousands, millions); must be above zero."""
+    count = value
+    if isinstance(value, str) and (parts := _COUNT.fullmatch(value.strip())):
+        count = int(float(parts[1]) * _COUNTS[parts[2].upper()])
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 < count < 1 << 60:
+        raise ValueError("expected a whole number above zero, or such as 500K or 5M")
+    return count
+
+
+def parse_time_limit(value: object) -> float | str:
+    """Read a duration, or a percentage of the median of finished tasks such as `200%`."""
+    if isinstance(value, str) and (parts := _PERCENT.fullmatch(value.strip())):
+        return f"{float(parts[1]):g}%"
+    try:
+        return parse_duration(value)
+    except ValueError as err:
+        raise ValueError(f"{err}, or a percentage such as 200%") from None
+
+
+def split_time_limit(limit: float | str | None) -> tuple[float | None, float | None]:
+    """Return the seconds and the percentage of a time limit; one of them, or none."""
+    if isinstance(limit, str):
+        return None, float(limit.rstrip("%"))
+    return limit, None
+
+
 def _halt(value: object) -> object:
     if not isinstance(value, str) or not _HALT.fullmatch(value):
-        raise ValueError("expected never, or a limit such as soon,fail=2 or now,fail=20%")
+        raise ValueError("expected never, or a limit such as soon,fail=2, now,fail=20% or soon,success=1")
     return value
 
 
@@ -130,8 +160,13 @@ _DURATION_SCHEMA = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type"
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+#: Seconds, or a percentage such as `200%`.
+TimeLimit = Annotated[float | str, BeforeValidator(parse_time_limit), WithJsonSchema(_DURATION_SCHEMA)]
+Count = Annotated[int, BeforeValidator(parse_count), WithJsonSchema(_SIZE_SCHEMA)]
 #: US dollars.
 Cost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(gt=0, le=100)]
 #: Text that a program's arguments and environment can hold.
 Text = Annotated[str, AfterValidator(_text)]
 #: The same, and never empty or blank.
@@ -206,6 +241,32 @@ class AgentKeys(BaseModel):
         return value
 
 
+class BudgetKeys(BaseModel):
+    """What a run may cost. Without a limit nothing is held back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    cost: Cost | None = None  #: in US dollars
+    tokens: Count | None = None
+    expected_cost: Price = 1.0  #: of an attempt that did not tell, and of the first ones
+    expected_tokens: Count = 1_000_000
+    stop: Literal["soon", "now"] = "soon"  #: once it is spent: start nothing more, or stop what runs too
+
+
+class PressureKeys(BaseModel):
+    """Beyond which share of the last ten seconds nothing starts, in percent; None: whatever it is.
+
+    Linux counts how long some process waited for the processor, and how long all of them waited for memory
+    and for the disk.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    cpu: Percent | None = None
+    memory: Percent | None = 20.0
+    io: Percent | None = 60.0
+
+
 class OrchestratorConfig(BaseModel):
     """The settings of a run, with the names that the task file uses. Durations become seconds."""
 
@@ -225,6 +286,8 @@ class OrchestratorConfig(BaseModel):
     model: FilledText | None = None
     max_workers: Annotated[int, Field(ge=1)] | None = None  #: None: from cores and memory
     timeout: Duration | None = 1800.0  #: the whole run; None: no limit
+    task_timeout: TimeLimit | None = None  #: for each attempt's agent, unless its task has a `timeout`
+    fallback: tuple[FilledText, ...] = Field(default=(), strict=False)  #: agents to go on with at a limit
     isolation: Literal["auto", "worktree", "clone", "none"] = "auto"
     sandbox: Literal["auto", "on", "off"] = "auto"
     network: Literal["shared", "none"] | Annotated[tuple[FilledText, ...], Field(strict=False)] = "shared"
@@ -241,6 +304,7 @@ class OrchestratorConfig(BaseModel):
     halt: Annotated[str, BeforeValidator(_halt)] = "never"
     policy: FilledText | None = None
     ask_timeout: Duration = 600.0  #: how long a question waits for a person before it is denied
+    budget: BudgetKeys = BudgetKeys()
     max_cost: Cost | None = None  #: in US dollars, for each attempt of a task that names no other
     retries: Annotated[int, Field(ge=0)] = 0
     env: Mapping[VariableName, Text] = {}
@@ -253,6 +317,10 @@ class OrchestratorConfig(BaseModel):
     max_memory: Size | None = None  #: of all processes of one worker together
     max_processes: Annotated[int, Field(ge=1)] | None = None  #: of one worker at once
     max_disk: Size | None = None  #: that one worker's workspace and TMPDIR may grow by
+    min_free_memory: Size | None = None  #: nothing starts below it; None: 256 MiB
+    min_free_disk: Size | None = None  #: where workspaces lie; None: 256 MiB, or a twentieth of a small disk
+    max_pressure: PressureKeys = PressureKeys()
+    start_interval: Duration | None = None  #: between two starts of one agent
     tripwire: Literal["all", "git", "off"] = "all"  #: what of yours must not change under running agents
 
     @classmethod
@@ -306,7 +374,10 @@ def faults_of(err: ValidationError, model: type[BaseModel]) -> list[Fault]:
 
 def _keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
     """Name the keys of `model`, or of an agent's definition within it."""
+    parts: dict[str | int, type[BaseModel]] = {"budget": BudgetKeys, "max_pressure": PressureKeys}
     within = AgentKeys if len(where) > 2 and where[0] == "agents" else model
+    if len(where) > 1 and model is OrchestratorConfig:
+        within = parts.get(where[0], within)
     return [field.alias or name for name, field in within.model_fields.items()]
 
 

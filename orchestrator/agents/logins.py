@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -87,6 +88,19 @@ _LOGINS = {"claude": CLAUDE, "claude-terminal": CLAUDE, "codex": CODEX, "codex-t
 def lent_folder(agent: str) -> Path | None:
     """Return the folder in which the agent's login is lent to sandboxed workers; None when it needs none."""
     return home() / "logins" / _LOGINS[agent].folder.lstrip(".") if agent in _LOGINS else None
+
+
+def account(agent: str, env: Mapping[str, str]) -> str:
+    """Name whose limits hold for the agent: tasks with the same login, or the same key, share one.
+
+    `env` is what the agent gets. The name holds nothing of a key but a short digest.
+    """
+    login = _LOGINS.get(agent)
+    if login is None:
+        return agent
+    kind = next(name for name, known in _LOGINS.items() if known is login)
+    key = next((env[name] for name in login.keys if env.get(name)), None)
+    return kind if key is None else f"{kind} (key {hashlib.sha256(key.encode()).hexdigest()[:6]})"
 
 
 @asynccontextmanager

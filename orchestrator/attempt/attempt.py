@@ -38,6 +38,12 @@ ADAPTER_END_S = 2.0
 
 _STOP_KINDS = {
     "timeout": (Status.TIMED_OUT, "run_timeout", "stopped: the run's time limit was reached"),
+    "task_timeout": (
+        Status.TIMED_OUT,
+        "timeout",
+        "not done within its time limit, a percentage of what finished tasks took",
+    ),
+    "budget": (Status.CANCELLED, "run_budget", "stopped: the run's budget is spent"),
     "halt": (Status.CANCELLED, "halted", "stopped: the halt rule ended the run"),
     "interrupt": (Status.CANCELLED, "interrupted", "stopped: the run was interrupted"),
     "request": (Status.CANCELLED, "stopped", "stopped on request"),

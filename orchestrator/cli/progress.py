@@ -113,9 +113,26 @@ def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
         return clip(one_line(worker.result.error_message or ""), room)
     if questions := worker.open_questions:
         return clip(one_line(f"waiting for an answer: {asked(questions[0].request)}"), room)
+    if worker.waiting:
+        return clip(f"waiting: {waited_for(worker.waiting)}", room)
     if worker.phase is Phase.QUEUED:
         return clip(f"needs {', '.join(worker.needs)}" if worker.needs else "", room)
     return last_line(worker, room)
+
+
+def waited_for(waiting: Mapping[str, Any]) -> str:
+    """Say what a worker waits for that could start: `claude's limit until 14:05`."""
+    until = f" until {clock_time(waiting['until'])}" if waiting.get("until") else ""
+    return one_line(str(waiting.get("detail") or waiting.get("reason"))) + until
+
+
+def clock_time(stamp: str) -> str:
+    """Say a stamp as a person reads a clock; with the day when it is another one."""
+    try:
+        at = datetime.fromisoformat(stamp).astimezone()
+    except ValueError:
+        return one_line(stamp)
+    return f"{at:%H:%M}" if at.date() == datetime.now().astimezone().date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def asked(request: Mapping[str, Any]) -> str:
@@ -201,6 +218,10 @@ def _retrying(event: Event, _state: RunState) -> str:
     )
 
 
+def _waiting(event: Event, _state: RunState) -> str | None:
+    return f"waiting    {event.worker_id}: {waited_for(event.data)}" if event.data.get("reason") else None
+
+
 def _stopping(event: Event, _state: RunState) -> str:
     detail = event.data.get("detail")
     return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
@@ -223,6 +244,7 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.PERMISSION_DECIDED: _decided,
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
+    EventKind.WORKER_WAITING: _waiting,
     EventKind.RUN_STOPPING: _stopping,
     EventKind.RUN_PAUSED: _paused,
     EventKind.RUN_UNPAUSED: _unpaused,

@@ -19,6 +19,7 @@ from orchestrator.model.result import TaskResult
 _LOG = logging.getLogger("orchestrator")
 _ENDS = {
     "halt": RunStatus.HALTED,
+    "budget": RunStatus.HALTED,
     "timeout": RunStatus.TIMED_OUT,
     "interrupt": RunStatus.INTERRUPTED,
     "request": RunStatus.INTERRUPTED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -40,6 +40,7 @@ class RunPlan:
     config: OrchestratorConfig
     tasks: tuple[Task, ...]
     agents: Mapping[str, Agent]  #: by task id
+    fallbacks: Mapping[str, tuple[Agent, ...]]  #: by task id: what goes on when its agent is at a limit
     folder: Path  #: the repository's root, or the folder that `isolation: none` works in
     repository: Repository | None
     base_commit: str | None
@@ -80,6 +81,7 @@ def prepare(
         config=config,
         tasks=tuple(tasks),
         agents=agents,
+        fallbacks=_fallbacks(config, tasks),
         folder=folder,
         repository=repository,
         base_commit=base,
@@ -120,6 +122,22 @@ def _program_fault(plan: RunPlan, task: Task) -> str | None:
 
 def _warnings(tasks: Sequence[Task], repository: Repository | None) -> tuple[str, ...]:
     return (*(repository.warnings if repository else ()), *contended_files(tasks))
+
+
+def _fallbacks(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, tuple[Agent, ...]]:
+    """Find the agents that tasks may fall over to; each must be able to take the task as it is."""
+    found = {}
+    for task in tasks:
+        names = config.fallback if task.fallback is None else task.fallback
+        if task.command or not names:
+            continue
+        own = _agents(config, [task])[task.id].name
+        others = [replace(task, agent=name) for name in dict.fromkeys(names) if name != own]
+        try:
+            found[task.id] = tuple(_agents(config, [other])[task.id] for other in others)
+        except InputError as err:
+            raise InputError(f"fallback: {err.message}", hint=err.hint) from err
+    return found
 
 
 def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agent]:

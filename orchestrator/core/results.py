@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptReport
 from orchestrator.attempt.stop import StopSignal
-from orchestrator.core.scheduler import EndWorker
+from orchestrator.core.scheduler import AttemptEnded, EndWorker, StartAttempt
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.result import PermissionCounts, TaskResult
 from orchestrator.model.task import Task
+from orchestrator.ports import Clock
 
 
 @dataclass(slots=True)
@@ -21,6 +24,9 @@ class Worker:
     agent: str
     stop: StopSignal = field(default_factory=StopSignal)
     attempts: int = 0
+    choice: int = 0  #: which of its agents the newest attempt has; 0: the task's own
+    max_cost: float | None = None  #: of the newest attempt, as the budget leaves it
+    began: float | None = None  #: start of the attempt that goes on
     started: float | None = None
     started_at: datetime | None = None
     ended: float | None = None  #: end of the newest attempt
@@ -29,6 +35,44 @@ class Worker:
     transcript_path: Path | None = None
     report: AttemptReport | None = None  #: of the newest attempt
     permissions: PermissionCounts = field(default_factory=PermissionCounts)  #: of all attempts
+
+
+#: Ends of attempts in which no agent ran, so that nothing was spent.
+_NO_AGENT = frozenset({"workspace", "setup_failed", "spawn_failed"})
+
+
+def begin_attempt(worker: Worker, start: StartAttempt, agent: str) -> None:
+    """Make the worker ready for its next attempt, with this agent."""
+    worker.agent, worker.began = agent, None
+    worker.choice, worker.max_cost = start.choice, start.max_cost
+    if worker.stop.reason == "task_timeout":  # it was for the attempt before; a stop of the run stays
+        worker.stop = StopSignal()
+
+
+def ended_event(
+    worker_id: str, outcome: Outcome, clock: Clock, left_s: float | None, duration_s: float
+) -> AttemptEnded:
+    """Tell the scheduler how an attempt ended, what it cost, and how long a limit it met still holds."""
+    usage = outcome.usage
+    counts = [count for count in (usage.input_tokens, usage.output_tokens) if count is not None]
+    idle = outcome.error_kind in _NO_AGENT
+    wait_s = (outcome.retry_at - clock.now()).total_seconds() if outcome.retry_at else 0.0
+    return AttemptEnded(
+        worker_id,
+        outcome.status,
+        outcome.error_kind,
+        wait_s=max(1.0, wait_s) if outcome.retry_at else 0.0,
+        at=clock.monotonic(),
+        left_s=left_s,
+        duration_s=duration_s,
+        cost=0.0 if idle else _sound(usage.cost_usd),
+        tokens=0 if idle else sum(counts) if counts else None,
+    )
+
+
+def _sound(cost: float | None) -> float | None:
+    """An agent may claim anything; what is no amount of money counts as not told."""
+    return cost if cost is not None and math.isfinite(cost) and cost >= 0 else None
 
 
 def take_report(worker: Worker, report: AttemptReport) -> None:

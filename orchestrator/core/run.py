@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,18 +24,19 @@ from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
 from orchestrator.core.accounts import attempt_account, conflict_account, run_account, run_status
 from orchestrator.core.approvals import Approvals, Asker, read_answer
+from orchestrator.core.conditions import choices, opening_state, time_limit
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
-from orchestrator.core.results import Worker, final_result, take_report
+from orchestrator.core.results import Worker, begin_attempt, ended_event, final_result, take_report
+from orchestrator.core.waits import Waits
 from orchestrator.errors import JournalError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
 from orchestrator.journal.stored_plan import store_plan
 from orchestrator.model.event import Event, EventKind, RunStatus
-from orchestrator.model.outcome import Outcome
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
 from orchestrator.ports import Clock
@@ -70,10 +72,9 @@ class Run:
         self._emit, self._record = self._recorder.emit, self._recorder.record
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
         self._results: dict[str, TaskResult] = {}
-        self._state = scheduler.initial_state(
-            plan.tasks, max_workers=plan.max_workers, halt=plan.config.halt, retries=plan.config.retries
-        )
+        self._state = opening_state(plan)
         self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
+        self._waits = Waits(self.clock, self._inbox.put_nowait, random.Random(self.run_id))  # noqa: S311 (jitter)
         self._background: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fault: BaseException | None = None
@@ -204,14 +205,23 @@ class Run:
     def _perform(self, action: scheduler.Action, recording: list[asyncio.Task[None]]) -> None:
         """Act. What starts because a worker ended starts once that worker's result is on the disk."""
         match action:
-            case scheduler.StartAttempt(worker_id=worker_id, attempt=attempt):
-                self._spawn(self._attempt(worker_id, attempt, recording))
+            case scheduler.StartAttempt(worker_id=worker_id, choice=choice):
+                begin_attempt(self._workers[worker_id], action, choices(self.plan, worker_id)[choice].name)
+                self._spawn(self._attempt(action, recording))
             case scheduler.StopAttempt(worker_id=worker_id, reason=reason, now=now):
                 self._workers[worker_id].stop.ask(reason, now=now)
             case scheduler.DelayRetry(worker_id=worker_id, attempt=attempt, delay_s=delay_s):
-                self._delay(worker_id, attempt, delay_s)
-            case scheduler.HaltRun(detail=detail):
-                self._emit(EventKind.RUN_STOPPING, {"reason": "halt", "detail": detail})
+                self._tell_retry(worker_id, attempt, delay_s)
+                self._waits.begin(action)
+            case scheduler.LimitAttempt(worker_id=worker_id):
+                began = self._workers[worker_id].began
+                self._waits.begin(action, running_s=self.clock.monotonic() - began if began else 0.0)
+            case scheduler.WaitAccount() | scheduler.WaitGap():
+                self._waits.begin(action)
+            case scheduler.SayWaiting():
+                self._say_waiting(action)
+            case scheduler.HaltRun(detail=detail, reason=reason):
+                self._emit(EventKind.RUN_STOPPING, {"reason": reason, "detail": detail})
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -263,34 +273,38 @@ class Run:
 
     # -- one worker ----------------------------------------------------------------------------
 
-    async def _attempt(self, worker_id: str, number: int, after: Sequence[asyncio.Task[None]]) -> None:
-        await asyncio.gather(*after)
+    async def _attempt(self, start: scheduler.StartAttempt, after: Sequence[asyncio.Task[None]]) -> None:
+        worker_id, number = start.worker_id, start.attempt
         worker = self._workers[worker_id]
+        await asyncio.gather(*after)
         if self._pauses.paused:
             await first_of(self._pauses.over(), worker.stop.wait())
         began, began_at = self.clock.monotonic(), self.clock.now()
+        worker.began = began
         if worker.started is None:
             worker.started, worker.started_at = began, began_at
         worker.attempts = number
         spec = self._spec(worker, number)
         worker.log_path, worker.transcript_path = spec.log_path, spec.transcript_path
         wait = round(began - self._began, 6)
-        self._emit(
-            EventKind.ATTEMPT_STARTED, {"queue_wait": wait, "log_path": str(spec.log_path)}, worker_id, number
-        )
+        data = {"queue_wait": wait, "log_path": str(spec.log_path), "agent": worker.agent}
+        self._emit(EventKind.ATTEMPT_STARTED, data, worker_id, number)
 
         def end(report: AttemptReport) -> None:
             take_report(worker, report)
             worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
             data = attempt_account(report, worker.ended - began)
             self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
-            self._inbox.put_nowait(self._attempt_ended(worker_id, report.outcome))
+            self._waits.forget(worker_id)
+            ended = ended_event(worker_id, report.outcome, self.clock, self._left_s(), worker.ended - began)
+            self._inbox.put_nowait(ended)
 
         await self._execute(spec, self._sinks(worker_id, number), worker.stop, end)
 
-    def _attempt_ended(self, worker_id: str, outcome: Outcome) -> scheduler.AttemptEnded:
-        wait_s = (outcome.retry_at - self.clock.now()).total_seconds() if outcome.retry_at else 0.0
-        return scheduler.AttemptEnded(worker_id, outcome.status, outcome.error_kind, max(0.0, wait_s))
+    def _left_s(self) -> float | None:
+        """Seconds until the run's own time limit; None without one."""
+        limit = self.plan.config.timeout
+        return None if limit is None else max(0.0, self._began + limit - self.clock.monotonic())
 
     def _spec(self, worker: Worker, number: int) -> AttemptSpec:
         config, task = self.plan.config, worker.task
@@ -301,10 +315,11 @@ class Run:
             task=replace(
                 task,
                 model=task.model or config.model,
-                max_cost_usd=task.max_cost_usd or config.max_cost,
+                timeout_s=time_limit(config, task)[0],
+                max_cost_usd=worker.max_cost or task.max_cost_usd or config.max_cost,
             ),
             attempt=number,
-            agent=self.plan.agents[task.id],
+            agent=choices(self.plan, task.id)[worker.choice],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
             config_dir=self.directory / "agents" / task.id,
             login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
@@ -335,11 +350,20 @@ class Run:
 
         return Sinks(emit, record, ask)
 
-    def _delay(self, worker_id: str, attempt: int, delay_s: float) -> None:
+    def _tell_retry(self, worker_id: str, attempt: int, delay_s: float) -> None:
         report = self._workers[worker_id].report
         kind = report.outcome.error_kind if report else None
         self._emit(EventKind.WORKER_RETRYING, {"delay_s": delay_s, "error_kind": kind}, worker_id, attempt)
-        asyncio.get_running_loop().call_later(delay_s, self._inbox.put_nowait, scheduler.RetryDue(worker_id))
+
+    def _say_waiting(self, say: scheduler.SayWaiting) -> None:
+        accounts = self._state.nodes[say.worker_id].terms.accounts if say.kind == "quota" else ()
+        ends = [until for account in accounts if (until := self._waits.account_until(account))]
+        data = {
+            "reason": say.kind or None,
+            "detail": say.detail,
+            "until": min(ends).isoformat() if ends else None,
+        }
+        self._emit(EventKind.WORKER_WAITING, data, say.worker_id)
 
     async def _end_worker(self, end: scheduler.EndWorker) -> None:
         result = final_result(

@@ -68,6 +68,7 @@ class WorkerState:
     log_path: str | None = None
     pids: list[int] = field(default_factory=list)  #: of the attempt that goes on
     permissions: dict[str, PermissionState] = field(default_factory=dict)
+    waiting: Mapping[str, Any] | None = None  #: why it does not start: reason, detail, until
     session_id: str | None = None
     message: str | None = None  #: the last thing its agent said
     usage: Usage = field(default_factory=Usage)
@@ -90,7 +91,9 @@ def _attempt_started(worker: WorkerState, event: Event) -> None:
     worker.attempt = event.attempt or worker.attempt + 1
     worker.attempts.append(AttemptState(worker.attempt, start, event.at))
     worker.log_path = event.data.get("log_path")
+    worker.agent = event.data.get("agent") or worker.agent
     worker.pids = []
+    worker.waiting = None
     if worker.queue_wait is None:
         worker.queue_wait = start
     _enter(worker, Phase.PREPARING, start, event.at)
@@ -168,6 +171,12 @@ def _worker_retrying(worker: WorkerState, event: Event) -> None:
     _enter(worker, Phase.QUEUED, start or 0.0, event.at)
 
 
+def _worker_waiting(worker: WorkerState, event: Event) -> None:
+    worker.waiting = event.data if event.data.get("reason") else None
+    if worker.attempts and worker.phase is not Phase.QUEUED:
+        _enter(worker, Phase.QUEUED, worker.attempts[-1].end or 0.0, event.at)
+
+
 def _worker_finished(worker: WorkerState, event: Event) -> None:
     worker.result = TaskResult.from_json(event.data["result"])
     last = worker.intervals[-1]
@@ -175,6 +184,7 @@ def _worker_finished(worker: WorkerState, event: Event) -> None:
         last.end = last.start + max(0.0, (event.at - worker.phase_since).total_seconds())
     worker.phase = Phase.FINISHED
     worker.phase_since = event.at
+    worker.waiting = None
     worker.pids = []
 
 
@@ -212,5 +222,6 @@ WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.WORKSPACE_SALVAGED: _workspace_salvaged,
     EventKind.ATTEMPT_FINISHED: _attempt_finished,
     EventKind.WORKER_RETRYING: _worker_retrying,
+    EventKind.WORKER_WAITING: _worker_waiting,
     EventKind.WORKER_FINISHED: _worker_finished,
 }

@@ -4,13 +4,13 @@ The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601
 
 run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
                       pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
-run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`), detail
+run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget`), detail
 run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
 run.unpaused          reason, paused_s
 run.woke              slept_s: the machine was suspended that long; deadlines leave it out
 conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files}]}], order, conflicting
 run.finished          status (a `RunStatus`), wall_seconds
-attempt.started       log_path, queue_wait
+attempt.started       log_path, queue_wait, agent (which may be one that the task fell over to)
 workspace.created     path, branch, start_commit
 attempt.phase         phase (a `Phase`)
 process.started       pid, argv, terminal
@@ -26,6 +26,8 @@ workspace.salvaged    ref, commit, files: what was in it beyond the branch is ke
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
                       resources (cpu_s, peak_rss_bytes; null when it was over before they were measured)
 worker.retrying       delay_s, error_kind
+worker.waiting        why it does not start: reason (`memory`, `disk`, `pressure`, `quota`, `start_interval`,
+                      `budget`; null: for a slot alone), detail, until (a stamp, or null)
 worker.finished       result (TaskResult.to_json), done, total
 """
 
@@ -63,6 +65,7 @@ class EventKind(StrEnum):
     WORKSPACE_SALVAGED = "workspace.salvaged"
     ATTEMPT_FINISHED = "attempt.finished"
     WORKER_RETRYING = "worker.retrying"
+    WORKER_WAITING = "worker.waiting"
     WORKER_FINISHED = "worker.finished"
 
 
@@ -72,7 +75,7 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"  #: every task succeeded
     FAILED = "failed"  #: some task did not succeed
-    HALTED = "halted"  #: the halt rule ended it
+    HALTED = "halted"  #: the halt rule or the budget ended it
     TIMED_OUT = "timed_out"  #: the run's own time limit ended it
     INTERRUPTED = "interrupted"  #: a person ended it
     DIED = "died"  #: its process is gone without an end; derived, never journalled

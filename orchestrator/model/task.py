@@ -37,8 +37,14 @@ class Task:
     command: tuple[str, ...] = ()  #: argument vector, for agent `command`
     terminal: bool = False  #: run `command` on a pty instead of pipes
     timeout_s: float | None = None
+    timeout_percent: float | None = None  #: of the median of finished tasks, instead of `timeout_s`
     idle_timeout_s: float | None = None
     max_cost_usd: float | None = None  #: what its agent may spend in one attempt
+    budget_usd: float | None = None  #: what all its attempts may cost together
+    budget_tokens: int | None = None
+    expected_cost_usd: float | None = None  #: of one attempt; None: as the others
+    expected_tokens: int | None = None
+    fallback: tuple[str, ...] | None = None  #: agents to go on with when its own is at a limit
     retries: int | None = None
     estimate_s: float | None = None  #: expected length; longer paths start first
     verify: tuple[str, ...] | None = None

@@ -97,8 +97,10 @@ def _limit_faults(index: int, task: Task) -> Iterable[Fault]:
     for key, seconds in limits.items():
         if seconds is not None and not seconds > 0:
             yield Fault((index, key), f"expected a duration above zero (got {seconds!r})")
-    if task.max_cost_usd is not None and not task.max_cost_usd > 0:
-        yield Fault((index, "max_cost"), f"expected dollars above zero (got {task.max_cost_usd!r})")
+    amounts = {"max_cost": task.max_cost_usd, "budget": task.budget_usd, "timeout": task.timeout_percent}
+    for key, amount in amounts.items():
+        if amount is not None and not amount > 0:
+            yield Fault((index, key), f"expected a number above zero (got {amount!r})")
     if task.retries is not None and task.retries < 0:
         yield Fault((index, "retries"), f"expected 0 or more (got {task.retries!r})")
 

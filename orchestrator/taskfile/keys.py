@@ -10,7 +10,20 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from orchestrator.config import CommandLine, Cost, Duration, Fault, FilledText, Text, VariableName, faults_of
+from orchestrator.config import (
+    CommandLine,
+    Cost,
+    Count,
+    Duration,
+    Fault,
+    FilledText,
+    Price,
+    Text,
+    TimeLimit,
+    VariableName,
+    faults_of,
+    split_time_limit,
+)
 from orchestrator.errors import InputError
 from orchestrator.model.task import Task, id_fault
 from orchestrator.taskfile.checks import name_fault, path_fault
@@ -47,6 +60,17 @@ _List = Field(default=(), strict=False)
 _TaskPath = Annotated[str, AfterValidator(_path)]
 
 
+class TaskBudgetKeys(BaseModel):
+    """What all attempts of one task may cost together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    cost: Cost | None = None
+    tokens: Count | None = None
+    expected_cost: Price | None = None  #: of one attempt
+    expected_tokens: Count | None = None
+
+
 class TaskKeys(BaseModel):
     """A task as the task file writes it."""
 
@@ -63,9 +87,11 @@ class TaskKeys(BaseModel):
     model: FilledText | None = None
     command: Annotated[tuple[Text, ...], BeforeValidator(_words)] = _List
     terminal: bool = False
-    timeout: Duration | None = None
+    timeout: TimeLimit | None = None
     idle_timeout: Duration | None = None
     max_cost: Cost | None = None
+    budget: TaskBudgetKeys = TaskBudgetKeys()
+    fallback: Annotated[tuple[FilledText, ...], Field(strict=False)] | None = None
     retries: Annotated[int, Field(ge=0)] | None = None
     estimate: Duration | None = None
     verify: Annotated[tuple[CommandLine, ...], Field(strict=False)] | None = None
@@ -74,6 +100,7 @@ class TaskKeys(BaseModel):
 
 def task_of(keys: TaskKeys, prompt: str) -> Task:
     """Make the task; `prompt` is what `keys` say, wherever it stands."""
+    timeout_s, timeout_percent = split_time_limit(keys.timeout)
     return Task(
         id=keys.id,
         name=keys.name or keys.id,
@@ -85,9 +112,15 @@ def task_of(keys: TaskKeys, prompt: str) -> Task:
         model=keys.model,
         command=keys.command,
         terminal=keys.terminal,
-        timeout_s=keys.timeout,
+        timeout_s=timeout_s,
+        timeout_percent=timeout_percent,
         idle_timeout_s=keys.idle_timeout,
         max_cost_usd=keys.max_cost,
+        budget_usd=keys.budget.cost,
+        budget_tokens=keys.budget.tokens,
+        expected_cost_usd=keys.budget.expected_cost,
+        expected_tokens=keys.budget.expected_tokens,
+        fallback=keys.fallback,
         retries=keys.retries,
         estimate_s=keys.estimate,
         verify=keys.verify,

@@ -12,6 +12,7 @@ def task_file_schema() -> dict[str, Any]:
     """Return the schema of a whole task file."""
     schema = OrchestratorConfig.model_json_schema()
     task = TaskKeys.model_json_schema()
+    schema.setdefault("$defs", {}).update(task.pop("$defs", {}))
     schema["title"] = "orchestrator task file"
     schema["properties"]["version"] = {"const": 1}
     schema["properties"]["tasks"] = {"type": "array", "minItems": 1, "items": task}

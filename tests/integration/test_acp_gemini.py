@@ -83,12 +83,18 @@ def test_a_repositorys_own_settings_do_not_count_but_its_words_do(tmp_path: Path
     assert not any("model-of-the-repository" in seen.path for seen in model.requests)
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, TurnEnd.AUTH), (429, TurnEnd.RATE_LIMITED), (400, TurnEnd.MODEL)]
-)
+@pytest.mark.parametrize(("status", "kind"), [(401, TurnEnd.AUTH), (400, TurnEnd.MODEL)])
 def test_errors_of_the_model(tmp_path: Path, status: int, kind: TurnEnd) -> None:
     result, _ = _one(tmp_path, [Step(failure=Failure(status=status, message="not today"))])
     assert (result.status, result.error_kind) == (Status.FAILED, kind)
+
+
+def test_a_limit_that_outlasts_the_run_parks_the_task(tmp_path: Path) -> None:
+    script = [Step(failure=Failure(status=429, message="not today"))]
+    with real_agents(tmp_path, "gemini", scripts={"it": script}):
+        repo = make_repository(tmp_path / "repo")
+        [result] = run(repo, [agent_task("w1", "gemini", "it")], timeout=55)
+    assert (result.status, result.error_kind) == (Status.PARKED, TurnEnd.RATE_LIMITED)
 
 
 class Again(Run):

@@ -211,7 +211,6 @@ def test_a_prompt_that_begins_with_a_slash_is_no_command(model: ModelServer, rep
 
 ENDS: dict[str, tuple[Step, TurnEnd]] = {
     "key": (Step(failure=Failure(status=401, message="invalid x-api-key")), TurnEnd.AUTH),
-    "limit": (Step(failure=Failure(status=429, message="slow down")), TurnEnd.RATE_LIMITED),
     "overload": (Step(failure=Failure(status=529, message="Overloaded")), TurnEnd.MODEL),
     "refusal": (Step(stop="refusal"), TurnEnd.REFUSED),
     "context": (Step(stop="context"), TurnEnd.CONTEXT),
@@ -231,6 +230,15 @@ def test_ends_are_told_apart(model: ModelServer, repo: Path) -> None:
     }
     assert {result.status for result in results} == {Status.FAILED}
     assert all(result.error_message and result.session_id for result in results)
+
+
+def test_a_limit_that_outlasts_the_run_parks_the_task(model: ModelServer, repo: Path) -> None:
+    model.scripts["limit"] = [Step(failure=Failure(status=429, message="slow down"))] * 8
+
+    [result] = in_run(repo, claude("limit", **ONCE), timeout=50)
+
+    assert (result.status, result.error_kind) == (Status.PARKED, TurnEnd.RATE_LIMITED)
+    assert result.attempts == 1
 
 
 def test_a_refused_key_is_not_tried_ten_times(model: ModelServer, repo: Path) -> None:

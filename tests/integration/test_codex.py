@@ -200,7 +200,7 @@ def test_a_usage_limit_tells_when_it_is_over(tmp_path: Path) -> None:
         status=429, message="The usage limit has been reached", kind="usage_limit_reached", details=details
     )
     result, _ = _one(tmp_path, [Step(failure=failure)])
-    assert (result.status, result.error_kind) == (Status.FAILED, TurnEnd.RATE_LIMITED)
+    assert (result.status, result.error_kind) == (Status.PARKED, TurnEnd.RATE_LIMITED)
     assert result.retry_at == over + timedelta(minutes=1)
 
 

@@ -22,6 +22,7 @@ from orchestrator.core.scheduler import (
     StartAttempt,
     StopAttempt,
     StopRequested,
+    WaitAccount,
     halt_rule,
     initial_state,
     step,
@@ -97,7 +98,8 @@ def test_retries_wait_longer_each_time_and_free_the_slot() -> None:
 def test_a_rate_limit_is_waited_for() -> None:
     state, _ = step(initial_state([task("a", retries=1)], max_workers=1), Begin())
     _, actions = step(state, AttemptEnded("a", Status.FAILED, TurnEnd.RATE_LIMITED, wait_s=4000.0))
-    assert actions == (DelayRetry("a", 2, 4000.0),)
+    assert actions[0] == WaitAccount("", 4000.0, until=4000.0)
+    assert not started(actions)
 
 
 @pytest.mark.parametrize("kind", [TurnEnd.AUTH, TurnEnd.BUDGET, TurnEnd.REFUSED, "tripwire"])
@@ -139,7 +141,7 @@ def test_stop_cancels_what_waits_and_stops_what_runs() -> None:
 )
 def test_halt_rule(text: str, total: int, fails: int | None, at_once: bool) -> None:
     rule = halt_rule(text, total)
-    assert (rule.fails, rule.at_once) == (fails, at_once)
+    assert (rule.limit, rule.at_once) == (fails, at_once)
 
 
 def test_halt_soon_lets_running_workers_finish() -> None:

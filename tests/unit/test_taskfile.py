@@ -120,7 +120,7 @@ tasks:
         "tasks.yaml:6:5: tasks.0.promt: unknown key; did you mean `prompt`?",
         "tasks.yaml:7:16: tasks.0.needs.1: there is no task `lost`",
         "tasks.yaml:8:5: tasks.1.id: missing; expected a value for this key",
-        f"tasks.yaml:11:14: tasks.2.timeout: {duration} (got 0)",
+        f"tasks.yaml:11:14: tasks.2.timeout: {duration}, or a percentage such as 200% (got 0)",
         f"tasks.yaml:12:14: tasks.2.command: {words} (got 'python x.py')",
         f"tasks.yaml:13:11: tasks.2.env.A-B: {variable} (got 'A-B')",
     ]
