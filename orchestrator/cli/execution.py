@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 
 from orchestrator.cli.event_lines import line_writer, open_events
-from orchestrator.cli.feed import Feed
+from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.live import progress
 from orchestrator.cli.output import say, say_warning
 from orchestrator.cli.questions import Prompt, has_person
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.run import Run
+from orchestrator.errors import InputError
+from orchestrator.journal.joblog import HEADER, Lines, append_whole
 from orchestrator.model.event import Event, RunStatus
 
 EXIT_CODES = {
@@ -27,12 +30,14 @@ EXIT_CODES = {
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool) -> Run:
+def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool, joblog: Path | None = None) -> Run:
     """Run the plan to its end and return the run. A person may stop it with Ctrl-C."""
     with ExitStack() as stack:
         hear: list[Callable[[Event], None]] = []
         if events is not None:
             hear.append(stack.enter_context(_events_feed(events)).push)
+        if joblog is not None:
+            hear.append(stack.enter_context(_joblog_feed(joblog)).push)
         run = Run(plan, on_event=lambda event: _tell(hear, event))
         say_header(run)
         prompt = Prompt(run.approvals)
@@ -74,6 +79,31 @@ def _events_feed(name: str) -> Iterator[Feed]:
             feed.close()
             if feed.fault:
                 say_warning(f"--events {name} is not complete: {feed.fault.strerror}")
+
+
+@contextmanager
+def _joblog_feed(path: Path) -> Iterator[Feed]:
+    """Write the job log to a file of the user's as well, in place of what was in it."""
+    lines = Lines()
+
+    def write(items: Sequence[Item]) -> None:
+        done = [line for item in items if isinstance(item, Event) and (line := lines.take(item))]
+        if done:
+            append_whole(path, "".join(done).encode("ascii"))
+
+    try:
+        append_whole(path, HEADER.encode("ascii"), anew=True)
+    except OSError as err:
+        raise InputError(
+            f"--joblog: cannot write {path}: {err.strerror}", hint="name a file in a folder that exists"
+        ) from err
+    feed = Feed(write)
+    try:
+        yield feed
+    finally:
+        feed.close()
+        if feed.fault:
+            say_warning(f"--joblog {path} is not complete: {feed.fault.strerror}")
 
 
 async def _execute(run: Run, screen: Feed, keys: Callable[[], AbstractContextManager[None]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.attempt.spec import AttemptReport
+from orchestrator.core.content import content_digests
 from orchestrator.core.plan import RunPlan
 from orchestrator.errors import GitError
 from orchestrator.landing.conflicts import find_conflicts
@@ -28,6 +29,7 @@ _ENDS = {
 
 def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
     """Say what a run is that starts."""
+    digests = content_digests(plan.config, plan.tasks, plan.agents)
     return {
         "run_id": run_id,
         "repo": str(plan.folder),
@@ -46,6 +48,7 @@ def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
                 "agent": plan.agents[task.id].name,
                 "needs": list(task.needs),
                 "estimate_s": task.estimate_s,
+                "digest": digests[task.id],
             }
             for task in plan.tasks
         ],
@@ -63,6 +66,8 @@ def attempt_account(report: AttemptReport, duration: float) -> dict[str, Any]:
         "signal": outcome.exit.signal if outcome.exit else None,
         "duration": round(duration, 6),
         "resources": dict(report.resources) if report.resources else None,
+        "commit": report.commit,
+        "verified": report.verify.passed if report.verify else None,
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.attempt.masking import masked
+from orchestrator.journal.joblog import Joblog
 from orchestrator.journal.store import Journal
 from orchestrator.model.event import Event, EventKind
 from orchestrator.ports import Clock
@@ -18,9 +19,10 @@ _LOG = logging.getLogger("orchestrator")
 
 
 class Recorder:
-    """Records the events of one run. `journal` is there once the run has begun."""
+    """Records the events of one run. `journal` and `joblog` are there once the run has begun."""
 
     journal: Journal
+    joblog: Joblog
 
     def __init__(self, mask: Mask, *, clock: Clock, on_event: Callable[[Event], None] | None) -> None:
         """`on_event` gets every event in the loop's thread and must not block."""
@@ -57,6 +59,7 @@ class Recorder:
         return Event(kind=kind, at=self._clock.now(), worker_id=worker_id, attempt=attempt, data=told)
 
     def _tell(self, event: Event) -> None:
+        self.joblog.take(event)
         if self._on_event is None:
             return
         try:

@@ -33,6 +33,8 @@ from orchestrator.core.results import Worker, begin_attempt, ended_event, final_
 from orchestrator.core.waits import Waits
 from orchestrator.errors import JournalError
 from orchestrator.executors.local import local_executor
+from orchestrator.journal import joblog
+from orchestrator.journal.joblog import Joblog
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
 from orchestrator.journal.stored_plan import store_plan
@@ -100,6 +102,8 @@ class Run:
             stack.callback(lock.release)
             self._journal = self._recorder.journal = Journal.create(journal_path(self.directory))
             stack.callback(self._journal.close)
+            self._recorder.joblog = Joblog.create(self.directory / joblog.NAME)
+            stack.callback(self._recorder.joblog.close)
             self._store_plan()
             self._began = self.clock.monotonic()
             self._pauses = await stack.enter_async_context(self._pausing())

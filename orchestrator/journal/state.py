@@ -120,6 +120,7 @@ def _run_started(state: RunState, event: Event) -> None:
             agent=task["agent"],
             needs=tuple(task.get("needs") or ()),
             estimate_s=task.get("estimate_s"),
+            digest=task.get("digest"),
             phase_since=event.at,
             intervals=[Interval(Phase.QUEUED, 0.0)],
         )

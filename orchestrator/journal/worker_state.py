@@ -55,6 +55,7 @@ class WorkerState:
     agent: str
     needs: tuple[str, ...] = ()
     estimate_s: float | None = None
+    digest: str | None = None  #: of what it is to do
     phase: Phase = Phase.QUEUED
     phase_since: datetime | None = None
     attempt: int = 0

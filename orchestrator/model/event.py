@@ -3,7 +3,7 @@
 The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601 UTC):
 
 run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
-                      pid, version, tasks: [{id, name, agent, needs, estimate_s}] in spawn order
+                      pid, version, tasks: [{id, name, agent, needs, estimate_s, digest}] in spawn order
 run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget`), detail
 run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
 run.unpaused          reason, paused_s
@@ -24,7 +24,8 @@ agent.usage           input_tokens, output_tokens, cost_usd, turns
 workspace.kept        path, reason
 workspace.salvaged    ref, commit, files: what was in it beyond the branch is kept there
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
-                      resources (cpu_s, peak_rss_bytes; null when it was over before they were measured)
+                      resources (cpu_s, peak_rss_bytes; null when it was over before they were measured),
+                      commit, verified (whether its checks passed; null when none ran)
 worker.retrying       delay_s, error_kind
 worker.waiting        why it does not start: reason (`memory`, `disk`, `pressure`, `quota`, `start_interval`,
                       `budget`; null: for a slot alone), detail, until (a stamp, or null)

@@ -37,6 +37,12 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
     help="Approve what the repository would get executed: agent settings, hooks and the like.",
 )
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
+@click.option(
+    "--joblog",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the job log there: a line for each attempt as it ends, separated by tabs.",
+)
 @no_progress_option
 @json_option
 def command(
@@ -44,6 +50,7 @@ def command(
     prompts: tuple[str, ...],
     *,
     events: str | None,
+    joblog: Path | None,
     trust_content: bool,
     no_progress: bool,
     as_json: bool,
@@ -74,7 +81,7 @@ def command(
         raise click.UsageError("--events - and --json both want stdout", click.get_current_context())
     plan = prepare(*read_tasks(files, prompts, options), trust_content=trust_content)
     require_programs(plan)
-    run = carry_out(plan, events=events, show_progress=not no_progress)
+    run = carry_out(plan, events=events, joblog=joblog, show_progress=not no_progress)
     if events != "-":
         show_end(run, as_json=as_json)
     return EXIT_CODES[run.status]
