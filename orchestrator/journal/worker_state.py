@@ -63,6 +63,7 @@ class WorkerState:
     intervals: list[Interval] = field(default_factory=list)
     queue_wait: float | None = None  #: None until it had a slot
     branch: str | None = None
+    start_commit: str | None = None  #: that the newest attempt built on
     workspace: str | None = None
     kept: Mapping[str, Any] | None = None  #: the workspace that stays, and why
     salvaged: Mapping[str, Any] | None = None  #: what was kept of a workspace that went, and where
@@ -103,6 +104,7 @@ def _attempt_started(worker: WorkerState, event: Event) -> None:
 def _workspace_created(worker: WorkerState, event: Event) -> None:
     worker.workspace = event.data["path"]
     worker.branch = event.data.get("branch")
+    worker.start_commit = event.data.get("start_commit")
 
 
 def _attempt_phase(worker: WorkerState, event: Event) -> None:

@@ -13,25 +13,11 @@ from orchestrator.git.merging import Conflict, Merge, Resolution, Version, chang
 from orchestrator.git.replacing import read_objects, replace_blobs, write_blob
 from orchestrator.git.shield import Shield
 from orchestrator.landing.structured import is_manifest, merge_manifest
+from orchestrator.model.known_files import LOCK_FILES
 
 #: Git's words for two contents at one path.
 _KINDS = ("contents", "add/add", "binary")
 _FILES = ("100644", "100755")
-_LOCK_FILES = frozenset(
-    {
-        *("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"),
-        *(
-            "Cargo.lock",
-            "poetry.lock",
-            "uv.lock",
-            "pdm.lock",
-            "Pipfile.lock",
-            "composer.lock",
-            "Gemfile.lock",
-        ),
-        *("Gemfile.lock", "go.sum", "flake.lock", "mix.lock", "deno.lock", "gradle.lockfile", "pubspec.lock"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +84,7 @@ def regenerations(merge: Merge, rules: MergeRules) -> tuple[Regeneration, ...]:
 
 def advice(files: Sequence[str]) -> str | None:
     """Say what in the task file would have spared a conflict in these files."""
-    if locks := [path for path in files if PurePosixPath(path).name in _LOCK_FILES]:
+    if locks := [path for path in files if PurePosixPath(path).name in LOCK_FILES]:
         return f"`lock_files` has no command that makes {PurePosixPath(locks[0]).name} anew"
     if changelogs := [path for path in files if PurePosixPath(path).name.lower().startswith("change")]:
         return f"`union` can keep both sides' lines of {PurePosixPath(changelogs[0]).name}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.journal.state import RunState
 from orchestrator.journal.worker_state import PermissionState
@@ -12,6 +13,9 @@ from orchestrator.report.build import build_report
 from orchestrator.report.timeline import build_timeline
 from orchestrator.report.words import duration, size, stamp
 from orchestrator.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _OUTPUT_CHARACTERS = 6000
 _PERMISSIONS_SHOWN = 200
@@ -30,17 +34,11 @@ _MARKS = {
 
 def render_page(state: RunState) -> str:
     """Return the page. All that came from agents, tasks or the repository is escaped on its way in."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 (start-up of every other command)
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_safe, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(duration=duration, size=size, stamp=stamp, tail=_tail)
-    source = (resources.files("orchestrator.report") / "page.html.j2").read_text(encoding="utf-8")
+    template = page_template("page.html.j2", {"tail": _tail})
     report = build_report(state)
     entries = {entry["worker_id"]: entry for entry in (*report["results"], *report["pending"])}
     workers = [_worker(state, entries[worker_id]) for worker_id in state.workers]
-    return environment.from_string(source).render(
+    return template.render(
         report=report,
         workers=workers,
         timeline=build_timeline(list(workers), report["wall_seconds"]),
@@ -48,6 +46,18 @@ def render_page(state: RunState) -> str:
         marks=_MARKS,
         files_shown=_FILES_SHOWN,
     )
+
+
+def page_template(name: str, filters: Mapping[str, Callable[..., Any]]) -> Template:
+    """Load a template of this package; every value in it is made safe and escaped."""
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 (start-up of every other command)
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_safe, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(duration=duration, size=size, stamp=stamp, **filters)
+    source = (resources.files("orchestrator.report") / name).read_text(encoding="utf-8")
+    return environment.from_string(source)
 
 
 def _worker(state: RunState, entry: dict[str, Any]) -> dict[str, Any]:

@@ -69,12 +69,15 @@ def content_digest(found: Sequence[ActiveContent]) -> str:
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
+def runner_of(path: bytes) -> str | None:
+    """Say who would execute, or obey, a file at `path` without being asked; None: nobody."""
+    return next((runner for pattern, runner in _RULES if pattern.fullmatch(path)), None)
+
+
 def _files(tree: Sequence[TreeEntry]) -> Iterator[ActiveContent]:
     for entry in tree:
-        for pattern, runner in _RULES:
-            if pattern.fullmatch(entry.path):
-                yield _item(entry, runner)
-                break
+        if runner := runner_of(entry.path):
+            yield _item(entry, runner)
 
 
 def _attributes(repo: Repository, tree: Sequence[TreeEntry]) -> Iterator[ActiveContent]:

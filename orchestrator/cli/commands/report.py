@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import json_option, repo_option
 from orchestrator.cli.output import write, write_json
 from orchestrator.cli.runs import run_argument
+
+if TYPE_CHECKING:
+    from orchestrator.journal.state import RunState
 
 
 @click.command()
@@ -17,8 +21,19 @@ from orchestrator.cli.runs import run_argument
 @click.option(
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write one self-contained HTML page."
 )
+@click.option(
+    "--review", is_flag=True, help="All that a reviewer needs, worker by worker, riskiest files first."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["md", "html"]),
+    help="How --review is written to standard output; default md.",
+)
 @json_option
-def command(run: str | None, repo: Path | None, html: Path | None, as_json: bool) -> None:
+def command(
+    run: str | None, repo: Path | None, *, html: Path | None, review: bool, form: str | None, as_json: bool
+) -> None:
     """Show the report of a run as text, JSON or an HTML page.
 
     RUN is an id, or enough of its beginning; the newest run unless given.
@@ -28,13 +43,23 @@ def command(run: str | None, repo: Path | None, html: Path | None, as_json: bool
       orchestrator report
       orchestrator report --json | jq .speedup
       orchestrator report 20261123-1930 --html report.html
+      orchestrator report --review > review.md
     """
     from orchestrator.cli.runs import pick_run
+    from orchestrator.errors import InputError
     from orchestrator.journal.state import load_state
     from orchestrator.report.build import build_report
     from orchestrator.report.text import render_text
 
-    state = load_state(pick_run(run, repo))
+    if form and not review:
+        raise InputError(
+            "--format is for --review", hint="give both, or --html FILE for the report as a page"
+        )
+    folder = pick_run(run, repo)
+    state = load_state(folder)
+    if review:
+        _write_review(state, folder, html, form or "md", as_json)
+        return
     if html is not None:
         from orchestrator.report.page import render_page
 
@@ -45,6 +70,22 @@ def command(run: str | None, repo: Path | None, html: Path | None, as_json: bool
         write(f"wrote {html}")
     else:
         write(render_text(build_report(state)).rstrip())
+
+
+def _write_review(state: RunState, folder: Path, html: Path | None, form: str, as_json: bool) -> None:
+    from orchestrator.report.review import build_review
+    from orchestrator.report.review_markdown import render_review
+    from orchestrator.report.review_page import render_review_page
+
+    packet = build_review(state, folder)
+    if html is not None:
+        write_page(html, render_review_page(packet))
+    if as_json:
+        write_json(packet)
+    elif html is not None:
+        write(f"wrote {html}")
+    else:
+        write((render_review if form == "md" else render_review_page)(packet).rstrip())
 
 
 def write_page(path: Path, text: str) -> None:

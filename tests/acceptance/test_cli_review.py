@@ -1,0 +1,43 @@
+"""`orchestrator report --review`, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+
+from cli_fixtures import Person, person
+
+__all__ = ["person"]
+
+TASKS = """\
+version: 1
+agent: command
+sandbox: "off"
+tasks:
+  - id: pipeline
+    prompt: Run the tests on every push.
+    command: [sh, -c, "mkdir -p .github/workflows; echo on > .github/workflows/ci.yml; echo a > a.txt"]
+"""
+
+
+def test_the_review_in_every_form(person: Person) -> None:
+    tasks = str(person.write("tasks.yaml", TASKS))
+    assert person.orchestrator("run", tasks, "--no-progress").returncode == 0
+    shown = person.orchestrator("report", "--review")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("# Review of run `")
+    assert "Run the tests on every push." in shown.stdout
+    files = [line for line in shown.stdout.splitlines() if line.startswith("| `")]
+    assert files == ["| `.github/workflows/ci.yml` | +1 -0 | **CI** |", "| `a.txt` | +1 -0 |  |"]
+    page = person.orchestrator("report", "--review", "--format", "html").stdout
+    assert page.startswith("<!doctype html>")
+    written = person.orchestrator("report", "--review", "--html", str(person.home / "review.html"))
+    assert written.returncode == 0
+    assert (person.home / "review.html").read_text().strip() == page.strip()
+    packet = json.loads(person.orchestrator("report", "--review", "--json").stdout)
+    assert packet["workers"][0]["changes"][0]["risks"] == ["CI"]
+
+
+def test_a_form_without_a_review_is_wrong_usage(person: Person) -> None:
+    shown = person.orchestrator("report", "--format", "md")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "--review" in shown.stderr
