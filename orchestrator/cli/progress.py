@@ -38,7 +38,8 @@ def block(
     """Draw the whole run in at most `size` (columns, rows): a line per worker, then the overall bar."""
     columns, rows = size
     workers = list(state.workers.values())
-    shown = _visible(workers, max(0, rows - 1))
+    foot = [line for line in (_overlaps(state, columns, paint),) if line] if rows > 3 else []
+    shown = _visible(workers, max(0, rows - 1 - len(foot)))
     id_width = min(max((len(worker.id) for worker in shown), default=0), max(8, columns // 3))
     lines = [
         _worker_line(worker, now, columns=columns, id_width=id_width, last_line=last_line, paint=paint)
@@ -46,7 +47,7 @@ def block(
     ]
     if len(shown) < len(workers):
         lines.append(paint(_hidden(workers, shown)[: columns - 1], "dim"))
-    lines.append(_bar(state, now, columns, paint))
+    lines += [*foot, _bar(state, now, columns, paint)]
     return lines[-max(1, rows) :]
 
 
@@ -146,6 +147,18 @@ def clip(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
+def _overlaps(state: RunState, columns: int, paint: Paint) -> str:
+    """The files in which workers conflict so far, those of most workers first; the report has it exactly."""
+    if not state.overlaps or state.wall_seconds is not None:
+        return ""
+    workers: dict[str, set[str]] = {}
+    for overlap in state.overlaps:
+        workers.setdefault(overlap["file"], set()).update((overlap["a"], overlap["b"]))
+    files = sorted(workers.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+    named = ", ".join(f"{one_line(file)} ({len(names)} workers)" for file, names in files)
+    return paint(clip(f"conflicts so far: {named}", columns - 1), "yellow")
+
+
 def _bar(state: RunState, now: datetime, columns: int, paint: Paint) -> str:
     total = len(state.workers)
     failed = sum(worker.result is not None and not worker.result.success for worker in state.workers.values())
@@ -222,6 +235,13 @@ def _waiting(event: Event, _state: RunState) -> str | None:
     return f"waiting    {event.worker_id}: {waited_for(event.data)}" if event.data.get("reason") else None
 
 
+def _overlap(event: Event, _state: RunState) -> str:
+    data = event.data
+    return (
+        f"conflict   {data['a']} and {data['b']} so far: {one_line(data['file'])} ({one_line(data['kind'])})"
+    )
+
+
 def _stopping(event: Event, _state: RunState) -> str:
     detail = event.data.get("detail")
     return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
@@ -242,6 +262,7 @@ def _woke(event: Event, _state: RunState) -> str:
 _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.ATTEMPT_STARTED: _started,
     EventKind.PERMISSION_DECIDED: _decided,
+    EventKind.CONFLICTS_OVERLAP: _overlap,
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.WORKER_WAITING: _waiting,

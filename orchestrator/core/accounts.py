@@ -12,7 +12,7 @@ from orchestrator.attempt.spec import AttemptReport
 from orchestrator.core.content import content_digests
 from orchestrator.core.plan import RunPlan
 from orchestrator.errors import GitError
-from orchestrator.landing.conflicts import find_conflicts
+from orchestrator.landing.live import foresee
 from orchestrator.landing.manifests import rules_of
 from orchestrator.model.event import RunStatus
 from orchestrator.model.result import TaskResult
@@ -71,17 +71,25 @@ def attempt_account(report: AttemptReport, duration: float) -> dict[str, Any]:
     }
 
 
+def finished_work(results: Iterable[TaskResult]) -> dict[str, str]:
+    """The commits that there are to compare, by worker."""
+    return {result.worker_id: result.commit for result in results if result.commit and result.files_changed}
+
+
 def conflict_account(plan: RunPlan, run_id: str, results: Iterable[TaskResult]) -> dict[str, Any] | None:
     """Say who conflicts with whom. What git cannot say is a warning: the work itself is done."""
     if plan.repository is None or plan.base_commit is None:
         return None
-    commits = {
-        result.worker_id: result.commit for result in results if result.commit and result.files_changed
-    }
     needs = {task.id: task.needs for task in plan.tasks}
     try:
-        rules = rules_of(plan.config)
-        return find_conflicts(plan.repository, plan.base_commit, commits, needs, rules=rules).to_json()
+        return foresee(
+            plan.repository,
+            plan.base_commit,
+            finished_work(results),
+            needs,
+            rules=rules_of(plan.config),
+            ref=plan.config.base,
+        )
     except GitError as err:
         _LOG.warning("the branches of run %s could not be compared: %s", run_id, err.message)
         return None

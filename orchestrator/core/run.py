@@ -22,10 +22,17 @@ from orchestrator.attempt.stop import first_of
 from orchestrator.clock import SystemClock
 from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
-from orchestrator.core.accounts import attempt_account, conflict_account, run_account, run_status
+from orchestrator.core.accounts import (
+    attempt_account,
+    conflict_account,
+    finished_work,
+    run_account,
+    run_status,
+)
 from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.conditions import choices, opening_state, time_limit
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
+from orchestrator.core.overlaps import Standing, overlap_watch
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
@@ -168,7 +175,10 @@ class Run:
             limit = self._loop.call_later(self.plan.config.timeout, self.stop, "timeout")
         else:
             limit = None
-        requests = asyncio.ensure_future(self._watch_requests())
+        watching = [asyncio.ensure_future(self._watch_requests())]
+        tell = partial(self._emit, EventKind.CONFLICTS_OVERLAP)
+        if overlaps := overlap_watch(self.plan, self.run_id, self._standing, tell, self._pool):
+            watching.append(asyncio.ensure_future(overlaps))
         try:
             self._take(scheduler.Begin())
             for event in self._stops_before_start:
@@ -178,9 +188,16 @@ class Run:
                 if self._fault:
                     raise self._fault
         finally:
-            requests.cancel()
+            for task in watching:
+                task.cancel()
             if limit:
                 limit.cancel()
+
+    def _standing(self) -> Standing:
+        """Whose work there is to compare. A run that waits for room on the disk has other worries."""
+        begun = {name for name, worker in self._workers.items() if worker.started is not None}
+        running = set() if self._pauses.paused else begun - self._results.keys()
+        return Standing(finished_work(self._results.values()), frozenset(running))
 
     async def _take_next(self) -> None:
         """Take one event in. A cancelled caller becomes a stop: workers end before it goes on."""

@@ -43,6 +43,7 @@ class RunState:
     conflicts: Mapping[str, Any] = field(
         default_factory=lambda: {"pairs": [], "order": [], "conflicting": []}
     )
+    overlaps: list[Mapping[str, Any]] = field(default_factory=list)  #: conflicts seen while workers ran
     last_seq: int = 0
     workers: dict[str, WorkerState] = field(default_factory=dict)
 
@@ -146,6 +147,10 @@ def _run_woke(state: RunState, event: Event) -> None:
     state.slept_s += event.data["slept_s"]
 
 
+def _conflicts_overlap(state: RunState, event: Event) -> None:
+    state.overlaps.append(event.data)
+
+
 def _conflicts_found(state: RunState, event: Event) -> None:
     state.conflicts = event.data
 
@@ -162,6 +167,7 @@ _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_PAUSED: _run_paused,
     EventKind.RUN_UNPAUSED: _run_unpaused,
     EventKind.RUN_WOKE: _run_woke,
+    EventKind.CONFLICTS_OVERLAP: _conflicts_overlap,
     EventKind.CONFLICTS_FOUND: _conflicts_found,
     EventKind.RUN_FINISHED: _run_finished,
     EventKind.ANSWER_REFUSED: lambda _state, _event: None,

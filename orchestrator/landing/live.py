@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import InputError
 from orchestrator.git.history import resolve_commits
 from orchestrator.git.repository import Repository, resolve_base
 from orchestrator.landing.conflicts import Conflicts, Target, compare
+from orchestrator.landing.hints import find_hints
 from orchestrator.landing.manifests import MergeRules
 from orchestrator.workspaces.snapshots import Snapshots
 
@@ -38,7 +41,10 @@ class LiveView:
         needs: Mapping[str, Collection[str]],
         rules: MergeRules | None = None,
     ) -> None:
-        """`directory` is where the run has its workspaces; `scratch` is for our own objects."""
+        """`directory` is where the run has its workspaces; `scratch` is for our own objects.
+
+        `needs` names every worker, in spawn order.
+        """
         self.snapshots = Snapshots(repo, base=base, directory=directory, scratch=scratch)
         self._repo = repo
         self._base = base
@@ -61,6 +67,7 @@ class LiveView:
         commits = {name: commit for name, commit in zip(names, found, strict=True) if commit}
         taken = self.snapshots.take(running)
         commits |= {name: snapshot.commit for name, snapshot in taken.items()}
+        commits = {name: commits[name] for name in self._needs if name in commits}
         if (commits, target) != self._compared:
             self._conflicts = compare(
                 self.snapshots.shield,
@@ -87,3 +94,20 @@ def present_target(repo: Repository, ref: str) -> Target | None:
         return Target(ref=ref, commit=resolve_base(repo, ref))
     except InputError:
         return None
+
+
+def foresee(
+    repo: Repository,
+    base: str,
+    commits: Mapping[str, str],
+    needs: Mapping[str, Collection[str]],
+    *,
+    rules: MergeRules | None,
+    ref: str,
+) -> dict[str, Any]:
+    """Return what is known of finished branches, as the report's `conflicts`. Raises GitError."""
+    with tempfile.TemporaryDirectory(prefix="orchestrator-merge-") as folder:
+        shield = repo.scratch(Path(folder, "git"), head=base)
+        target = present_target(repo, ref) if commits else None
+        found = compare(shield, base, commits, needs, target, rules=rules).to_json()
+        return {**found, "hints": [hint.to_json() for hint in find_hints(shield, base, commits)]}

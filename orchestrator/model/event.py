@@ -8,7 +8,9 @@ run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget
 run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
 run.unpaused          reason, paused_s
 run.woke              slept_s: the machine was suspended that long; deadlines leave it out
-conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files}]}], order, conflicting
+conflicts.overlap     a, b, file, kind: seen in what two workers have made so far, once for each
+conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files, hunks}]}], order, conflicting, target,
+                      against_target, resolved, hints: [{kind, a, b, files, what, text}]
 run.finished          status (a `RunStatus`), wall_seconds
 attempt.started       log_path, queue_wait, agent (which may be one that the task fell over to)
 workspace.created     path, branch, start_commit
@@ -50,6 +52,7 @@ class EventKind(StrEnum):
     RUN_PAUSED = "run.paused"
     RUN_UNPAUSED = "run.unpaused"
     RUN_WOKE = "run.woke"
+    CONFLICTS_OVERLAP = "conflicts.overlap"
     CONFLICTS_FOUND = "conflicts.found"
     RUN_FINISHED = "run.finished"
     ATTEMPT_STARTED = "attempt.started"

@@ -11,6 +11,7 @@ from orchestrator.journal.worker_state import WorkerState
 from orchestrator.model.event import RunStatus
 from orchestrator.model.result import PermissionCounts, Status, TaskResult
 from orchestrator.report.decisions import decisions, suggested_rules
+from orchestrator.report.predictions import predictions
 from orchestrator.report.verdict import overlaps
 
 
@@ -41,9 +42,12 @@ def build_report(state: RunState) -> dict[str, Any]:
         "pending": [_pending(state, worker) for worker, result in results if not result],
         "decisions": made,
         "suggested_rules": suggested_rules(made),
-        "conflicts": dict(state.conflicts),
+        "conflicts": {"target": None, "against_target": [], "resolved": [], "hints": [], **state.conflicts},
         "landing": {"branch": None, "commit": None, "landed": [], "held": []},
     }
+    found = document["conflicts"]
+    found["overlaps"] = [dict(overlap) for overlap in state.overlaps]
+    found["predictions"] = predictions(state.overlaps, found, document["landing"])
     finite: dict[str, Any] = _finite(document)
     return finite
 

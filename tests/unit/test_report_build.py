@@ -39,7 +39,17 @@ def test_two_workers_at_once() -> None:
         0,
     )
     assert report["started_at"] == "2026-11-23T19:30:05+00:00"
-    assert report["conflicts"] == {"pairs": [], "order": [], "conflicting": []}
+    assert report["conflicts"] == {
+        "pairs": [],
+        "order": [],
+        "conflicting": [],
+        "target": None,
+        "against_target": [],
+        "resolved": [],
+        "hints": [],
+        "overlaps": [],
+        "predictions": {"live": None, "landing": None},
+    }
     assert report["landing"] == {"branch": None, "commit": None, "landed": [], "held": []}
     assert report["results"][0]["intervals"] == [
         {"phase": "queued", "start": 0.0, "end": 0.5},

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator.journal.state import RunState, fold
-from orchestrator.model.event import RunStatus
+from orchestrator.model.event import EventKind, RunStatus
 from orchestrator.model.result import Status
 from orchestrator.report.build import build_report
 from orchestrator.report.page import render_page
 from orchestrator.report.timeline import build_timeline, ticks
-from tests.unit.report_events import HOSTILE, begun, ended, hostile_run, worked
+from tests.unit.report_events import HOSTILE, begun, ended, event, hostile_run, worked
 
 VOID = {"meta", "br", "link", "img", "input", "base"}
 ACTIVE = {
@@ -175,3 +175,33 @@ def test_ticks_are_round_and_few(span: float, first: str, last: str) -> None:
     assert (marks[0][1], marks[-1][1]) == (first, last)
     assert marks[-1][0] <= span * 1.000001
     assert len({label for _, label in marks}) == len(marks)
+
+
+def test_the_conflict_matrix_the_files_and_the_order_are_drawn_and_escaped() -> None:
+    ids = ["w1", "w2", "w3"]
+    conflict = {"kind": "contents", "files": [HOSTILE], "hunks": []}
+    found = {
+        "pairs": [{"a": "w1", "b": "w3", "files": [HOSTILE], "conflicts": [conflict]}],
+        "order": ["w2", "w1", "w3"],
+        "conflicting": ["w3"],
+        "target": {"ref": "main", "commit": "c0ffee"},
+        "against_target": [],
+        "hints": [{"kind": "symbol", "a": "w1", "b": "w2", "files": [], "what": "f", "text": HOSTILE}],
+    }
+    events = [begun(ids), *(one for name in ids for one in worked(name, 0, 1)), ended(1)]
+    state = fold([*events, event(EventKind.CONFLICTS_FOUND, 1, **found)])
+    page = Page(render_page(state))
+    assert not ACTIVE & {tag for tag, _ in page.tags}
+    cells = [attributes for tag, attributes in page.tags if "cell" in (attributes.get("class") or "").split()]
+    assert len(cells) == 6
+    assert sum("clash" in (cell["class"] or "") for cell in cells) == 2
+    assert "\x1b" not in render_page(state)
+    ordered = [text for where, text in page.texts if text in ids and where == "span"]
+    assert "".join(ordered).find("w2w1w3") >= 0
+
+
+def test_a_run_without_conflicts_says_so() -> None:
+    events = [begun(["w1", "w2"]), *worked("w1", 0, 1), *worked("w2", 0, 1), ended(1)]
+    found = {"pairs": [], "order": ["w1", "w2"], "conflicting": []}
+    page = render_page(fold([*events, event(EventKind.CONFLICTS_FOUND, 1, **found)]))
+    assert "git merges every two branches by itself" in page
