@@ -62,6 +62,9 @@ def say_header(run: Run) -> None:
     say(f"  repository  {plan.folder}{at}")
     say(f"  boundary    {plan.boundary}")
     say(f"  logs        {run.directory}")
+    if plan.kept:
+        runs = ", ".join(sorted({result.kept_from or "" for result in plan.kept.values()}))
+        say(f"  kept        {len(plan.kept)} results of {runs}")
     for warning in plan.warnings:
         say_warning(warning)
 

@@ -16,6 +16,7 @@ from orchestrator.config import OrchestratorConfig, workspaces_dir
 from orchestrator.core.trust import require_trust
 from orchestrator.errors import InputError, RepositoryError
 from orchestrator.git.repository import Repository, open_repository, resolve_base
+from orchestrator.model.result import TaskResult
 from orchestrator.model.task import Task
 from orchestrator.policy import load_policy
 from orchestrator.ports import Agent, Policy
@@ -52,6 +53,7 @@ class RunPlan:
     policy: Policy
     warnings: tuple[str, ...] = ()
     built_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: commits of earlier runs
+    kept: Mapping[str, TaskResult] = field(default_factory=dict)  #: results of an earlier run, by task id
 
 
 def prepare(

@@ -80,8 +80,10 @@ class Run:
         self._recorder = Recorder(self._mask, clock=self.clock, on_event=on_event)
         self._emit, self._record = self._recorder.emit, self._recorder.record
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
-        self._results: dict[str, TaskResult] = {}
-        self._state = opening_state(plan)
+        self._results: dict[str, TaskResult] = dict(plan.kept)
+        self._state = opening_state(
+            plan, ended={worker_id: result.status for worker_id, result in self._results.items()}
+        )
         self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
         self._waits = Waits(self.clock, self._inbox.put_nowait, random.Random(self.run_id))  # noqa: S311 (jitter)
         self._background: set[asyncio.Task[None]] = set()
@@ -115,6 +117,11 @@ class Run:
             self._began = self.clock.monotonic()
             self._pauses = await stack.enter_async_context(self._pausing())
             await self._record(EventKind.RUN_STARTED, run_account(self.plan, self.run_id))
+            for number, (worker_id, result) in enumerate(self.plan.kept.items(), start=1):
+                counts = {"done": number, "total": len(self._workers)}
+                await self._record(
+                    EventKind.WORKER_FINISHED, {"result": result.to_json(), **counts}, worker_id
+                )
             run_tmp = make_run_tmp(self.run_id)
             stack.callback(_remove_tmp, self.run_id)
             sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
@@ -329,8 +336,7 @@ class Run:
 
     def _spec(self, worker: Worker, number: int) -> AttemptSpec:
         config, task = self.plan.config, worker.task
-        reports = [self._workers[need].report for need in task.needs]
-        commits = [report.commit for report in reports if report and report.commit]
+        commits = [commit for need in task.needs if (commit := self._results[need].commit)]
         return AttemptSpec(
             run_id=self.run_id,
             task=replace(

@@ -95,6 +95,7 @@ class TaskResult:
     log_path: str | None = None
     transcript_path: str | None = None
     retry_at: datetime | None = None  #: when the limit that ended it is over, as far as the agent was told
+    kept_from: str | None = None  #: the earlier run that it was taken over from
 
     @property
     def success(self) -> bool:

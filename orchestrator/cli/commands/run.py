@@ -38,6 +38,11 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
 )
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
 @click.option(
+    "--resume-failed",
+    is_flag=True,
+    help="Take over what the newest run with these tasks finished; run only the rest.",
+)
+@click.option(
     "--joblog",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -51,6 +56,7 @@ def command(
     *,
     events: str | None,
     joblog: Path | None,
+    resume_failed: bool,
     trust_content: bool,
     no_progress: bool,
     as_json: bool,
@@ -69,6 +75,7 @@ def command(
     Example:
       orchestrator run tasks.yaml
       orchestrator run tasks.yaml --max-workers 4 --timeout 1h
+      orchestrator run tasks.yaml --resume-failed
       orchestrator run docs/login.md docs/search.md
       orchestrator run -p "Fix the flaky login test" -p "Document the API" --json > report.json
     """
@@ -76,10 +83,12 @@ def command(
     from orchestrator.cli.summary import show_end
     from orchestrator.cli.tasks import read_tasks
     from orchestrator.core.plan import prepare, require_programs
+    from orchestrator.core.takeover import take_over
 
     if events == "-" and as_json:
         raise click.UsageError("--events - and --json both want stdout", click.get_current_context())
     plan = prepare(*read_tasks(files, prompts, options), trust_content=trust_content)
+    plan = take_over(plan) if resume_failed else plan
     require_programs(plan)
     run = carry_out(plan, events=events, joblog=joblog, show_progress=not no_progress)
     if events != "-":
