@@ -25,7 +25,7 @@ from orchestrator.git.merging import (
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.landing.hunks import Located, with_hunks
-from orchestrator.landing.manifests import MergeRules, answer_for, is_about_content
+from orchestrator.landing.manifests import MergeRules, foresee, is_about_content
 from orchestrator.landing.order import conflicting_merges, merge_order
 
 
@@ -205,23 +205,25 @@ def _located(merge: Merge, pair: tuple[str, str]) -> list[Located]:
 def _with_resolutions(
     shield: Shield, answers: Iterable[Sequence[Located]], rules: MergeRules
 ) -> list[list[Located]]:
-    """Mark the conflicts that landing will resolve by itself; each content is looked at once."""
-    cache: dict[Any, str] = {}
-
-    def way(one: Located, answer: Sequence[Located]) -> str:
-        (path, *_) = one.conflict.files or ("",)
-        if not all(is_about_content(each.conflict) for each in answer if path in each.conflict.files):
-            return ""
-        key = (path, *sorted(one.stages.items()))
-        if key not in cache:
-            found = answer_for(shield, path, one.stages, rules)
-            cache[key] = found.by if found else ""
-        return cache[key]
-
+    """Mark the conflicts that landing will resolve by itself."""
+    answers = [list(answer) for answer in answers]
+    cases = [
+        (one.conflict.files[0], one.stages)
+        if one.conflict.files
+        and all(is_about_content(each.conflict) for each in answer if _share_a_file(each, one))
+        else ("", {})
+        for answer in answers
+        for one in answer
+    ]
+    ways = iter(foresee(shield, cases, rules))
     return [
-        [replace(one, conflict=replace(one.conflict, resolved_by=way(one, answer))) for one in answer]
+        [replace(one, conflict=replace(one.conflict, resolved_by=next(ways))) for one in answer]
         for answer in answers
     ]
+
+
+def _share_a_file(a: Located, b: Located) -> bool:
+    return not set(a.conflict.files).isdisjoint(b.conflict.files)
 
 
 def _content_conflicts(shield: Shield, triples: Sequence[Triple]) -> dict[Triple, list[Located]]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from orchestrator.landing.three_way import Atom, Items, Members, Plan, Side, Value
 
@@ -273,14 +274,13 @@ def _filled(ours: Box, theirs: Box, chosen: Sequence[Member], indent: str, style
 
 def _check_remarks(ours: Box, chosen: Sequence[Member]) -> None:
     """A comment behind a member, on its line, must still follow that member."""
-    before: Member | None = None
-    remarked = set()
-    for member in (*ours.members, None):
-        gap = member.gap if member else ours.closing
-        if before and gap.lstrip(",").partition("\n")[0].strip():
-            remarked.add((before.label, render(before.value), member.label if member else ""))
-        before = member
-    follows = zip(chosen, [*(member.label for member in chosen[1:]), ""], strict=True)
-    now = {(member.label, render(member.value), label) for member, label in follows}
-    if remarked - now:
-        raise ValueError("a comment would follow another member")
+    followers = dict(pairwise([*map(_identity, chosen), ""]))
+    gaps = [*(member.gap for member in ours.members[1:]), ours.closing]
+    follows = pairwise([*map(_identity, ours.members), ""])
+    for (member, follower), gap in zip(follows, gaps, strict=bool(ours.members)):
+        if gap.lstrip(",").partition("\n")[0].strip() and followers.get(member) != follower:
+            raise ValueError("a comment would follow another member")
+
+
+def _identity(member: Member) -> str:
+    return member.label or render(member.value)

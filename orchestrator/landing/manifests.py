@@ -12,7 +12,7 @@ from orchestrator.config import OrchestratorConfig
 from orchestrator.git.merging import Conflict, Merge, Resolution, Version, changes_since
 from orchestrator.git.replacing import read_objects, replace_blobs, write_blob
 from orchestrator.git.shield import Shield
-from orchestrator.landing.structured import is_manifest, merge_manifest
+from orchestrator.landing.structured import can_merge_manifest, is_manifest, merge_manifest
 from orchestrator.model.known_files import LOCK_FILES
 
 #: Git's words for two contents at one path.
@@ -91,24 +91,61 @@ def advice(files: Sequence[str]) -> str | None:
     return None
 
 
-def answer_for(shield: Shield, path: str, stages: Mapping[int, Version], rules: MergeRules) -> Answer | None:
+def foresee(
+    shield: Shield, cases: Sequence[tuple[str, Mapping[int, Version]]], rules: MergeRules
+) -> list[str]:
+    """Say for each file in conflict by what it will be resolved; empty where it will not be.
+
+    Each content is looked at once, and no text is written where the answer is clear without.
+    """
+    ways = [_way(path, rules) if _are_plain_files(stages) else "" for path, stages in cases]
+    wanted = (stages for way, (_, stages) in zip(ways, cases, strict=True) if way in ("union", "manifest"))
+    contents = read_objects(shield, [side.object_id for stages in wanted for side in stages.values()])
+    known: dict[tuple[str, ...], bool] = {}
+
+    def holds(way: str, path: str, stages: Mapping[int, Version]) -> bool:
+        key = (way, path, *(stages[number].object_id if number in stages else "" for number in (1, 2, 3)))
+        if key not in known:
+            base, ours, theirs = (contents.get(object_id) for object_id in key[2:])
+            assert ours is not None and theirs is not None
+            known[key] = (
+                not any(b"\0" in side for side in (base or b"", ours, theirs))
+                if way == "union"
+                else can_merge_manifest(path, base, ours, theirs)
+            )
+        return known[key]
+
+    return [
+        way if way in ("", "lock file") or holds(way, path, stages) else ""
+        for way, (path, stages) in zip(ways, cases, strict=True)
+    ]
+
+
+def _answer(shield: Shield, path: str, stages: Mapping[int, Version], rules: MergeRules) -> Answer | None:
     """Return the right content of a file whose content both sides changed; None where no rule has one."""
+    way = _way(path, rules) if _are_plain_files(stages) else ""
+    if not way:
+        return None
     sides = [stages.get(number) for number in (1, 2, 3)]
-    if not _are_plain_files(sides):
-        return None
-    is_lock, is_list = _lock_command(path, rules) is not None, _is_named(path, rules.union)
-    if not is_lock and not is_list and not is_manifest(path):
-        return None
     contents = read_objects(shield, [side.object_id for side in sides if side])
     base, ours, theirs = (contents[side.object_id] if side else None for side in sides)
     assert ours is not None and theirs is not None
-    if is_lock:
-        return Answer("lock file", ours)
-    if is_list:
-        united = _union(shield, base or b"", ours, theirs)
-        return None if united is None else Answer("union", united)
-    merged = merge_manifest(path, base, ours, theirs)
-    return None if merged is None else Answer("manifest", merged)
+    if way == "lock file":
+        return Answer(way, ours)
+    if way == "union":
+        merged = _union(shield, base or b"", ours, theirs)
+    else:
+        merged = merge_manifest(path, base, ours, theirs)
+    return None if merged is None else Answer(way, merged)
+
+
+def _way(path: str, rules: MergeRules) -> str:
+    """By what rule a file at `path` is merged, as in `Resolution`; empty: as text, by git."""
+    if _lock_command(path, rules) is not None:
+        return "lock file"
+    if _is_named(path, rules.union):
+        return "union"
+    return "manifest" if is_manifest(path) else ""
 
 
 def is_about_content(conflict: Conflict) -> bool:
@@ -116,13 +153,12 @@ def is_about_content(conflict: Conflict) -> bool:
     return conflict.kind in _KINDS and len(conflict.files) == 1
 
 
-def _are_plain_files(sides: Sequence[Version | None]) -> bool:
-    _, ours, theirs = sides
+def _are_plain_files(stages: Mapping[int, Version]) -> bool:
+    """Whether both sides have a file there, of one mode, and the base has none or a file as well."""
     return (
-        ours is not None
-        and theirs is not None
-        and ours.mode == theirs.mode
-        and all(side.mode in _FILES for side in sides if side)
+        {2, 3} <= stages.keys()
+        and stages[2].mode == stages[3].mode
+        and all(side.mode in _FILES for side in stages.values())
     )
 
 
@@ -131,7 +167,7 @@ def _answers(shield: Shield, merge: Merge, rules: MergeRules) -> dict[str, Answe
     found = {}
     for path, stages in merge.stages.items():
         about = [conflict for conflict in merge.conflicts if path in conflict.files]
-        if all(map(is_about_content, about)) and (answer := answer_for(shield, path, stages, rules)):
+        if all(map(is_about_content, about)) and (answer := _answer(shield, path, stages, rules)):
             found[path] = answer
     return found
 
@@ -152,7 +188,8 @@ def _silently_merged_locks(
     """Find lock files that both changed and git merged as text, which is never right; return our blobs."""
     if not rules.lock_files:
         return {}
-    changed = changes_since(shield, base, [ours, theirs])
+    common = shield.run(["merge-base", ours, theirs], check=False).stdout.decode("ascii").strip() or base
+    changed = changes_since(shield, common, [ours, theirs])
     here, there = (changed[commit].edits for commit in (ours, theirs))
     return {
         path: mine.object_id

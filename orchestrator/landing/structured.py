@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from orchestrator.landing.json_text import comments_of, merged_text, parse_json, value_of
@@ -50,6 +52,40 @@ def merge_manifest(path: str, base: bytes | None, ours: bytes, theirs: bytes) ->
         return merge(before, here, there, comments).encode("utf-8")
     except (ValueError, RecursionError, ClashError):
         return None
+
+
+def can_merge_manifest(path: str, base: bytes | None, ours: bytes, theirs: bytes) -> bool:
+    """Whether `merge_manifest` will merge it. Nothing is written where no comment can get lost."""
+    if max(len(ours), len(theirs), len(base or b"")) > _LARGEST:
+        return False
+    form = next(form for form in (_TOML, _JSON_WITH_COMMENTS, _JSON) if _is_one_of(path, form))
+    try:
+        before, here, there = (
+            None if data is None else _meaning(data.decode("utf-8"), form) for data in (base, ours, theirs)
+        )
+        assert here is not None and there is not None
+        three_way(before.value if before else None, here.value, there.value)
+    except (ValueError, RecursionError, ClashError):
+        return False
+    remarks = {side.comments for side in (before, here, there) if side}
+    is_clear = remarks == {()} if form is _JSON_WITH_COMMENTS else len(remarks) == 1
+    return is_clear or merge_manifest(path, base, ours, theirs) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    value: Value
+    comments: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def _meaning(text: str, form: tuple[str, ...]) -> _Meaning:
+    """Read a document; the same side is compared with many others."""
+    if form is _TOML:
+        return _Meaning(toml_value(text), tuple(toml_comments(text)))
+    comments = form is _JSON_WITH_COMMENTS
+    value = value_of(parse_json(text, comments=comments))
+    return _Meaning(value, tuple(comments_of(text)) if comments else ())
 
 
 def _is_one_of(path: str, names: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.landing.json_text import comments_of, parse_json, render, value_of
-from orchestrator.landing.structured import is_manifest, merge_manifest
+from orchestrator.landing.structured import can_merge_manifest, is_manifest, merge_manifest
 
 BASE = """\
 {
@@ -29,7 +29,9 @@ BASE = """\
 
 
 def merge(path: str, base: str | None, ours: str, theirs: str) -> str | None:
-    merged = merge_manifest(path, None if base is None else base.encode(), ours.encode(), theirs.encode())
+    sides = (None if base is None else base.encode(), ours.encode(), theirs.encode())
+    merged = merge_manifest(path, *sides)
+    assert can_merge_manifest(path, *sides) == (merged is not None)
     return None if merged is None else merged.decode()
 
 
@@ -98,6 +100,8 @@ def test_comments_are_kept_or_it_stays_a_conflict() -> None:
     merged = merge("tsconfig.json", base, ours, theirs)
     assert merged == ours.replace("  // strict", '  "jsx": "react-jsx",\n  // strict')
     assert merge("tsconfig.json", base, ours, theirs.replace("// really", "// not really")) is None
+    loose = base.replace("true, //", "false, //")
+    assert merge("tsconfig.json", base, ours, loose) == ours.replace("true, //", "false, //")
     between = base.replace('  "lib"', '  "jsx": "x",\n  "lib"')
     assert merge("tsconfig.json", base, ours, between) is None  # `// really` would end up behind `jsx`
 
