@@ -299,6 +299,8 @@ class OrchestratorConfig(BaseModel):
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
     verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
+    base_gate: Literal["warn", "require", "off"] = "warn"  #: the gate on the base commit
+    land: bool = False  #: at the end of the run, put together what succeeded
     union: tuple[FilledText, ...] = Field(default=(), strict=False)  #: files whose lines of both sides stay
     lock_files: Mapping[FilledText, CommandLine] = {}  #: what makes each anew; never merged as text
     halt: Annotated[str, BeforeValidator(_halt)] = "never"

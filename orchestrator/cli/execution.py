@@ -49,6 +49,12 @@ def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool, joblog:
     return run
 
 
+def exit_code(run: Run) -> int:
+    """How the run ended, for scripts; a task that failed counts before one that could not land."""
+    code = EXIT_CODES[run.status]
+    return 3 if code == 0 and run.landing is not None and not run.landing.complete else code
+
+
 def _tell(hear: list[Callable[[Event], None]], event: Event) -> None:
     for listener in hear:
         listener(event)

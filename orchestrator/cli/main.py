@@ -29,6 +29,7 @@ PURPOSES = {
     "answer": "Answer what agents ask, from any terminal.",
     "stop": "Stop a run that is going.",
     "conflicts": "Show who conflicts with whom, in which files, and in which order to merge.",
+    "land": "Put the work of a run together on one branch, gated.",
     "report": "Show the report of a run as text, JSON or an HTML page.",
     "policy": "Say what the policy would answer to a request.",
     "gc": "Remove what ended runs left behind; branches that hold work stay.",

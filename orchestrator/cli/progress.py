@@ -259,6 +259,30 @@ def _woke(event: Event, _state: RunState) -> str:
     return f"woke       the machine slept for {duration(event.data['slept_s'])}; time limits leave that out"
 
 
+def _gated(event: Event, _state: RunState) -> str | None:
+    """Only what a person should know: a base that fails, and how the landing gets on."""
+    data = event.data
+    if data["on"] == "base":
+        if data["passed"]:
+            return None
+        return f"warning    the base commit fails its own gate: {one_line(data['reason'] or '')}"
+    what = f"{len(data['workers'])} together"
+    if data["passed"]:
+        facts = {"flaky": data["flaky"], "certified before": data["cached"]}
+        notes = ", ".join(word for word, holds in facts.items() if holds)
+        return f"gate       {what}: passed" + (f" ({notes})" if notes else "")
+    return f"gate       {what}: {one_line(data['reason'] or 'failed')}"
+
+
+def _landed(event: Event, _state: RunState) -> str:
+    names = ", ".join(worker["worker_id"] for worker in event.data["workers"]) or "the target branch"
+    return f"landing    {one_line(names)}"
+
+
+def _held(event: Event, _state: RunState) -> str:
+    return f"held       {one_line(event.data['worker_id'])}: {one_line(event.data['reason'])}"
+
+
 _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.ATTEMPT_STARTED: _started,
     EventKind.PERMISSION_DECIDED: _decided,
@@ -267,6 +291,9 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.WORKER_WAITING: _waiting,
     EventKind.RUN_STOPPING: _stopping,
+    EventKind.GATE_FINISHED: _gated,
+    EventKind.LANDING_STEPPED: _landed,
+    EventKind.LANDING_HELD: _held,
     EventKind.RUN_PAUSED: _paused,
     EventKind.RUN_UNPAUSED: _unpaused,
     EventKind.RUN_WOKE: _woke,

@@ -19,10 +19,13 @@ _LOG = logging.getLogger("orchestrator")
 
 
 class Recorder:
-    """Records the events of one run. `journal` and `joblog` are there once the run has begun."""
+    """Records the events of one run. `journal` and `joblog` are there once the run has begun.
+
+    A landing after the run has no attempts, and so leaves the job log as it is.
+    """
 
     journal: Journal
-    joblog: Joblog
+    joblog: Joblog | None = None
 
     def __init__(self, mask: Mask, *, clock: Clock, on_event: Callable[[Event], None] | None) -> None:
         """`on_event` gets every event in the loop's thread and must not block."""
@@ -59,7 +62,8 @@ class Recorder:
         return Event(kind=kind, at=self._clock.now(), worker_id=worker_id, attempt=attempt, data=told)
 
     def _tell(self, event: Event) -> None:
-        self.joblog.take(event)
+        if self.joblog is not None:
+            self.joblog.take(event)
         if self._on_event is None:
             return
         try:

@@ -18,7 +18,7 @@ from orchestrator.agents.logins import lent_folder
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.masking import run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
-from orchestrator.attempt.stop import first_of
+from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.clock import SystemClock
 from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
@@ -32,23 +32,26 @@ from orchestrator.core.accounts import (
 from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.conditions import choices, opening_state, time_limit
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
+from orchestrator.core.landing import Site, gate_base, open_ground, sort_results, steps_of
 from orchestrator.core.overlaps import Standing, overlap_watch
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
 from orchestrator.core.results import Worker, begin_attempt, ended_event, final_result, take_report
 from orchestrator.core.waits import Waits
-from orchestrator.errors import JournalError
+from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.executors.local import local_executor
 from orchestrator.journal import joblog
 from orchestrator.journal.joblog import Joblog
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
 from orchestrator.journal.store import Journal, Request
 from orchestrator.journal.stored_plan import store_plan
+from orchestrator.landing.land import Wishes, land
+from orchestrator.landing.plan import LandingResult
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
-from orchestrator.ports import Clock
+from orchestrator.ports import Clock, Sandbox
 from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
 _LOG = logging.getLogger("orchestrator")
@@ -90,6 +93,8 @@ class Run:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fault: BaseException | None = None
         self._stops_before_start: list[scheduler.StopRequested] = []
+        self._landing_stop = StopSignal()
+        self.landing: LandingResult | None = None  #: of a run that lands at its end
 
     def stop(self, reason: str = "interrupt", *, now: bool = False) -> None:
         """Ask the run to end; `now`: without grace. From any thread or signal handler, at any time."""
@@ -99,6 +104,7 @@ class Run:
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, event)
             self._loop.call_soon_threadsafe(self._pauses.end)
+            self._loop.call_soon_threadsafe(partial(self._landing_stop.ask, reason, now=now))
 
     async def execute(self) -> list[TaskResult]:
         """Run every task to its end; return one result per task, in spawn order.
@@ -127,6 +133,7 @@ class Run:
             sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
             pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
             self._pool = pool
+            self._site = self._landing_site(run_tmp, sandbox)
             executor = local_executor(
                 run_tmp=run_tmp,
                 workspaces=PatientWorkspaces(make_workspaces(self.plan, self.run_id, pool), self._pauses),
@@ -141,7 +148,8 @@ class Run:
             )
             self._execute = await stack.enter_async_context(executor)
             stack.push_async_callback(self._end_background)
-            await self._conduct()
+            async with self._base_gate():
+                await self._conduct()
             await self._finish()
         return [self._results[task.id] for task in self.plan.tasks]
 
@@ -187,9 +195,9 @@ class Run:
         if overlaps := overlap_watch(self.plan, self.run_id, self._standing, tell, self._pool):
             watching.append(asyncio.ensure_future(overlaps))
         try:
-            self._take(scheduler.Begin())
             for event in self._stops_before_start:
                 self._take(event)
+            self._take(scheduler.Begin())
             while not self._state.done:
                 await self._take_next()
                 if self._fault:
@@ -413,7 +421,60 @@ class Run:
             self._emit(EventKind.CONFLICTS_FOUND, found)
         self.status = run_status(results, self._state.stopping)
         wall = round(self.clock.monotonic() - self._began, 6)
+        if self.plan.config.land and self._state.stopping in {None, "timeout"}:
+            await self._land()
         await self._record(EventKind.RUN_FINISHED, {"status": self.status.value, "wall_seconds": wall})
+
+    # -- gates and landing -----------------------------------------------------------------------
+
+    def _landing_site(self, run_tmp: Path, sandbox: Sandbox | None) -> Site | None:
+        plan = self.plan
+        if plan.repository is None or plan.base_commit is None or plan.isolation == "none":
+            return None
+        return Site(
+            run_id=self.run_id,
+            folder=self.directory,
+            repo=plan.repository,
+            base_commit=plan.base_commit,
+            config=plan.config,
+            run_tmp=run_tmp,
+            pool=self._pool,
+            sandbox=sandbox,
+            clock=self.clock,
+            mask=self._mask,
+        )
+
+    @asynccontextmanager
+    async def _base_gate(self) -> AsyncIterator[None]:
+        """Run the base's own gate: before anything starts if it is required, else beside the workers."""
+        way = self.plan.config.base_gate
+        if self._site is None or way == "off" or not self.plan.config.verify:
+            yield
+            return
+        gate = asyncio.ensure_future(gate_base(self._site, self._record))
+        try:
+            if way == "require" and not (await gate):
+                self._stops_before_start.append(scheduler.StopRequested("base_gate"))
+            yield
+        finally:
+            gate.cancel()
+            for fault in await asyncio.gather(gate, return_exceptions=True):
+                if isinstance(fault, OrchestratorError | OSError):
+                    _LOG.warning("the gate of the base commit could not be run: %s", fault)
+
+    async def _land(self) -> None:
+        """Put together what succeeded. A stop ends it after the step it is at."""
+        if self._site is None:
+            return
+        self._landing_stop = StopSignal()
+        requests = asyncio.ensure_future(self._watch_requests())
+        candidates, empty = sort_results(self.plan.tasks, self._results)
+        try:
+            async with open_ground(self._site, self._record, self._landing_stop) as ground:
+                recorded = steps_of(self.directory)
+                self.landing = await land(ground, candidates, Wishes(), recorded=recorded, empty=empty)
+        finally:
+            requests.cancel()
 
 
 def _remove_tmp(run_id: str) -> None:

@@ -44,6 +44,10 @@ class RunState:
         default_factory=lambda: {"pairs": [], "order": [], "conflicting": []}
     )
     overlaps: list[Mapping[str, Any]] = field(default_factory=list)  #: conflicts seen while workers ran
+    landing: Mapping[str, Any] = field(
+        default_factory=lambda: {"branch": None, "commit": None, "landed": [], "held": []}
+    )
+    gates: list[Mapping[str, Any]] = field(default_factory=list)  #: those on no worker's own tree
     last_seq: int = 0
     workers: dict[str, WorkerState] = field(default_factory=dict)
 
@@ -155,6 +159,33 @@ def _conflicts_found(state: RunState, event: Event) -> None:
     state.conflicts = event.data
 
 
+def _gate_finished(state: RunState, event: Event) -> None:
+    state.gates.append(event.data)
+
+
+def _landing_started(state: RunState, event: Event) -> None:
+    state.landing = {
+        **state.landing,
+        "branch": event.data["branch"],
+        "held": [],
+        "stopped": "it goes on, or died",
+    }
+
+
+def _landing_stepped(state: RunState, event: Event) -> None:
+    landed = [worker["worker_id"] for worker in event.data["workers"]]
+    known = [name for name in state.landing["landed"] if name not in landed]
+    state.landing = {**state.landing, "commit": event.data["new"], "landed": [*known, *landed]}
+
+
+def _landing_held(state: RunState, event: Event) -> None:
+    state.landing = {**state.landing, "held": [*state.landing["held"], event.data]}
+
+
+def _landing_finished(state: RunState, event: Event) -> None:
+    state.landing = event.data
+
+
 def _run_finished(state: RunState, event: Event) -> None:
     state.status = RunStatus(event.data["status"])
     state.wall_seconds = event.data["wall_seconds"]
@@ -169,6 +200,11 @@ _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_WOKE: _run_woke,
     EventKind.CONFLICTS_OVERLAP: _conflicts_overlap,
     EventKind.CONFLICTS_FOUND: _conflicts_found,
+    EventKind.GATE_FINISHED: _gate_finished,
+    EventKind.LANDING_STARTED: _landing_started,
+    EventKind.LANDING_STEPPED: _landing_stepped,
+    EventKind.LANDING_HELD: _landing_held,
+    EventKind.LANDING_FINISHED: _landing_finished,
     EventKind.RUN_FINISHED: _run_finished,
     EventKind.ANSWER_REFUSED: lambda _state, _event: None,
 }

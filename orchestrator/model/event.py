@@ -4,7 +4,8 @@ The `data` of each kind (JSON values only; durations in seconds, stamps ISO-8601
 
 run.started           run_id, repo, base_ref, base_commit, isolation, boundary, max_workers, timeout_s,
                       pid, version, tasks: [{id, name, agent, needs, estimate_s, digest}] in spawn order
-run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget`), detail
+run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget`,
+                      `base_gate`), detail
 run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
 run.unpaused          reason, paused_s
 run.woke              slept_s: the machine was suspended that long; deadlines leave it out
@@ -32,6 +33,13 @@ worker.retrying       delay_s, error_kind
 worker.waiting        why it does not start: reason (`memory`, `disk`, `pressure`, `quota`, `start_interval`,
                       `budget`; null: for a slot alone), detail, until (a stamp, or null)
 worker.finished       result (TaskResult.to_json), done, total
+gate.finished         on (`base`, `landing`), commit, tree, workers (those whose work is in the tree), passed,
+                      flaky, cached (a certificate was there), certificate, reason, commands
+landing.started       branch, history, wanted (worker ids), into
+landing.stepped       branch, old, new, workers: [{worker_id, commit}]. Durable before the branch moves; it
+                      counts once `new` is in the branch
+landing.held          worker_id, kind (`conflict`, `gate`, `need`, `missing`, `stopped`), reason, files
+landing.finished      the report's `landing`
 """
 
 from __future__ import annotations
@@ -71,6 +79,11 @@ class EventKind(StrEnum):
     WORKER_RETRYING = "worker.retrying"
     WORKER_WAITING = "worker.waiting"
     WORKER_FINISHED = "worker.finished"
+    GATE_FINISHED = "gate.finished"
+    LANDING_STARTED = "landing.started"
+    LANDING_STEPPED = "landing.stepped"
+    LANDING_HELD = "landing.held"
+    LANDING_FINISHED = "landing.finished"
 
 
 class RunStatus(StrEnum):

@@ -43,7 +43,8 @@ def build_report(state: RunState) -> dict[str, Any]:
         "decisions": made,
         "suggested_rules": suggested_rules(made),
         "conflicts": {"target": None, "against_target": [], "resolved": [], "hints": [], **state.conflicts},
-        "landing": {"branch": None, "commit": None, "landed": [], "held": []},
+        "landing": dict(state.landing),
+        "gates": list(state.gates),
     }
     found = document["conflicts"]
     found["overlaps"] = [dict(overlap) for overlap in state.overlaps]

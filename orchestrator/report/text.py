@@ -21,6 +21,7 @@ def render_text(report: Mapping[str, Any]) -> str:
     parts = [_head(report), _table([*report["results"], *report["pending"]])]
     parts += [_trouble(entry) for entry in report["results"] if not entry["success"]]
     parts += _conflicts(report["conflicts"])
+    parts += _landing(report)
     parts += _decisions(report)
     return "\n\n".join(parts) + "\n"
 
@@ -88,6 +89,54 @@ def _conflicts(found: Mapping[str, Any]) -> list[str]:
         parts.append([*lines, *order_lines(found, width)])
     parts += [target_lines(found, order, width), hint_lines(found.get("hints") or (), width)]
     return ["\n".join(part) for part in parts if part]
+
+
+def _landing(report: Mapping[str, Any]) -> list[str]:
+    landing = report["landing"]
+    gates = report.get("gates", [])
+    base = [gate for gate in gates if gate["on"] == "base" and not gate["passed"]]
+    parts = []
+    if base:
+        parts.append(_wrapped(f"The base commit fails its own gate: {one_line(base[-1]['reason'] or '')}"))
+    if landing["branch"]:
+        parts.append("\n".join(["Landing", *(f"  {line}" for line in landing_lines(landing, gates))]))
+    return parts
+
+
+def landing_lines(landing: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what has landed, what was set aside and why, and what became of the user's branch."""
+    landed = ", ".join(map(one_line, landing["landed"])) or "nothing"
+    at = f" at {landing['commit'][:12]}" if landing["commit"] else ""
+    lines = [f"landed    {landed}", f"branch    {one_line(landing['branch'])}{at}"]
+    lines += [
+        f"held      {one_line(held['worker_id'])}: {one_line(held['reason'])}" for held in landing["held"]
+    ]
+    if landing.get("empty"):
+        lines.append(f"no work   {', '.join(map(one_line, landing['empty']))}")
+    ran = [gate for gate in gates if gate["on"] == "landing"]
+    if ran:
+        flaky = sum(gate["flaky"] for gate in ran)
+        cached = sum(gate["cached"] for gate in ran)
+        failed = sum(not gate["passed"] for gate in ran)
+        facts = [f"{len(ran)} gates", f"{failed} failed", f"{cached} certified before"]
+        lines.append("gates     " + ", ".join([*facts, *([f"{flaky} flaky"] if flaky else [])]))
+    if into := landing.get("into"):
+        done = (
+            f"fast-forwarded to {into['new'][:12]}"
+            if into["moved"]
+            else f"not moved: {one_line(into['reason'])}"
+        )
+        lines.append(f"into      {one_line(into['branch'])}: {done}")
+    lines += [
+        f"opened    {one_line(each['url'] or each['branch'])}" for each in landing.get("pull_requests") or ()
+    ]
+    if landing.get("stopped"):
+        lines.append(f"stopped   {one_line(landing['stopped'])}")
+    return lines
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _decisions(report: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,7 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
     is_flag=True,
     help="Approve what the repository would get executed: agent settings, hooks and the like.",
 )
+@click.option("--land", is_flag=True, default=None, help="At the end, `land` what succeeded.")
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
 @click.option(
     "--resume-failed",
@@ -69,7 +70,7 @@ def command(
 
     \b
     Exit codes: 0 all succeeded, 1 some did not, 2 wrong input (nothing was started),
-    4 halted, 130 interrupted.
+    3 not everything landed, 4 halted, 130 interrupted.
 
     \b
     Example:
@@ -79,7 +80,7 @@ def command(
       orchestrator run docs/login.md docs/search.md
       orchestrator run -p "Fix the flaky login test" -p "Document the API" --json > report.json
     """
-    from orchestrator.cli.execution import EXIT_CODES, carry_out
+    from orchestrator.cli.execution import carry_out, exit_code
     from orchestrator.cli.summary import show_end
     from orchestrator.cli.tasks import read_tasks
     from orchestrator.core.plan import prepare, require_programs
@@ -93,4 +94,4 @@ def command(
     run = carry_out(plan, events=events, joblog=joblog, show_progress=not no_progress)
     if events != "-":
         show_end(run, as_json=as_json)
-    return EXIT_CODES[run.status]
+    return exit_code(run)

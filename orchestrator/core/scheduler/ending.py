@@ -20,6 +20,7 @@ _WHY = {
     "budget": ("run_budget", "the run's budget is spent"),
     "interrupt": ("interrupted", "the run was interrupted"),
     "request": ("stopped", "the run was stopped on request"),
+    "base_gate": ("base_gate", "the base commit fails its own gate, and `base_gate` is `require`"),
 }
 
 

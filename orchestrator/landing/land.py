@@ -1,0 +1,346 @@
+"""One landing from its beginning, or from where the last one ended: order, queue, gates, the branch.
+
+What is landed is decided by the journal and the branch together: a step is recorded before the branch
+moves, and counts once its commit is in the branch. So nothing is landed twice, whenever it was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from orchestrator.errors import OrchestratorError, WorkspaceError
+from orchestrator.git.history import is_ancestor, resolve_commits
+from orchestrator.git.merging import Merge
+from orchestrator.git.shield import Shield
+from orchestrator.git.transfer import hand_over
+from orchestrator.git.worktrees import remove_tree
+from orchestrator.landing.checkout import remove_place
+from orchestrator.landing.conflicts import Conflicts, compare
+from orchestrator.landing.gate import Ground, Subject, gate
+from orchestrator.landing.integration import Integration, Resolve
+from orchestrator.landing.manifests import rules_of
+from orchestrator.landing.moving import branch_tip, checkouts_of, move_branch, require_branch
+from orchestrator.landing.plan import (
+    Candidate,
+    Extension,
+    Held,
+    History,
+    LandingError,
+    LandingResult,
+    Step,
+    Tip,
+    Verdict,
+)
+from orchestrator.landing.queue import Queue
+from orchestrator.model.event import EventKind
+from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.worktree import integration_branch, make_room
+
+#: How often a target that moves under us is followed before it is left alone.
+ROUNDS = 3
+T = TypeVar("T")
+#: What an earlier landing recorded before it moved the branch: `landing.stepped`.
+Recorded = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is asked of a landing."""
+
+    history: History = "merge"
+    batch: int | None = None  #: workers for each gate; None: all at once
+    only: tuple[str, ...] | None = None
+    into: str | None = None  #: a branch to fast-forward at the end
+    resolve: Resolve | None = None
+
+
+async def land(
+    ground: Ground,
+    candidates: Sequence[Candidate],
+    wishes: Wishes,
+    *,
+    recorded: Sequence[Recorded] = (),
+    empty: Sequence[str] = (),
+    after: Callable[[LandingResult], None] | None = None,
+) -> LandingResult:
+    """Land what is asked for, and record it. Faults on the way end it early; what landed stays landed.
+
+    `recorded` are the steps of earlier landings of this run, `empty` those who succeeded without a
+    change; `after` is done at the end, when something has landed. Raises InputError for a wrong `into`.
+    """
+    if wishes.into is not None:
+        require_branch(ground.repo.common_dir, wishes.into)
+    landing = _Landing(ground=ground, candidates=candidates, wishes=wishes, recorded=recorded)
+    landing.result.empty = list(empty)
+    began = time.monotonic()
+    wanted = [candidate.worker_id for candidate in landing.wanted]
+    data = {"branch": landing.branch, "history": wishes.history, "wanted": wanted, "into": wishes.into}
+    await ground.record(EventKind.LANDING_STARTED, data)
+    try:
+        await landing.carry_out()
+        if after is not None and landing.result.landed:
+            await landing.sync(partial(after, landing.result))
+    except (OrchestratorError, OSError) as err:
+        landing.result.stopped = err.message if isinstance(err, OrchestratorError) else str(err)
+    finally:
+        await landing.sync(partial(remove_place, ground.place))
+    result = landing.result
+    result.seconds = time.monotonic() - began
+    await ground.record(EventKind.LANDING_FINISHED, result.to_json())
+    return result
+
+
+@dataclass(slots=True, kw_only=True)
+class _Landing:
+    ground: Ground
+    candidates: Sequence[Candidate]
+    wishes: Wishes
+    recorded: Sequence[Recorded]
+    result: LandingResult = field(init=False)
+    _shield: Shield = field(init=False)
+    _theirs: Shield = field(init=False)  #: over the user's objects
+    _integration: Integration = field(init=False)
+    _conflicts: Conflicts | None = None
+    _base_verdict: Verdict | None = None
+
+    def __post_init__(self) -> None:
+        self.result = LandingResult(branch=self.branch)
+
+    @property
+    def branch(self) -> str:
+        return integration_branch(self.ground.run_id)
+
+    @property
+    def wanted(self) -> list[Candidate]:
+        only = self.wishes.only
+        return [each for each in self.candidates if only is None or each.worker_id in only]
+
+    async def sync(self, call: Callable[[], T]) -> T:
+        """Do blocking work in the pool."""
+        return await in_pool(self.ground.pool, call)
+
+    async def carry_out(self) -> None:
+        await self.sync(self._set_up)
+        tip, landed = await self.sync(self._where_it_is)
+        self.result.landed = [each.worker_id for each in self.candidates if each.worker_id in landed]
+        pending = [each for each in self.wanted if each.worker_id not in landed]
+        order = await self.sync(partial(self._ordered, pending))
+        queue = Queue(
+            extend=self._extend,
+            gate=self._gate,
+            advance=self._advance,
+            hold=self._hold,
+            tip=tip,
+            landed=self.result.landed,
+        )
+        try:
+            await self._hold_missing(queue, order)
+            present = [each for each in order if each.worker_id not in queue.held]
+            await queue.run(present, batch=self.wishes.batch)
+        except (OrchestratorError, OSError) as err:
+            await self._hold_rest(queue, order, err)
+            raise
+        if self.wishes.into is not None and self.result.commit:
+            await self._into(queue, self.wishes.into)
+
+    # -- where things are --------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        ground = self.ground
+        remove_tree(ground.place)
+        if not make_room(ground.place):
+            raise WorkspaceError(f"{ground.place} is in use", hint="does another landing go on?")
+        self._shield = ground.repo.scratch(ground.place / "git", head=ground.base_commit)
+        self._theirs = ground.repo.shield(ground.place / "theirs", head=ground.base_commit)
+        self._integration = Integration(
+            shield=self._shield,
+            base=ground.base_commit,
+            run_id=ground.run_id,
+            author=ground.config.author,
+            history=self.wishes.history,
+            rules=rules_of(ground.config),
+            resolve=self.wishes.resolve,
+        )
+
+    def _where_it_is(self) -> tuple[Tip, set[str]]:
+        """Where the integration branch is, and whose work is in it."""
+        base = self.ground.base_commit
+        at = self.result.commit = branch_tip(self.ground.repo.common_dir, self.branch)
+        if at is None:
+            return self._integration.tip_at(base, []), set()
+        if not is_ancestor(self._shield, base, at):
+            raise LandingError(
+                f"the branch {self.branch} was moved to {at[:12]}, which is not built on {base[:12]}",
+                hint=f"rename it, and land again: `git branch -m {self.branch} OTHER-NAME`",
+            )
+        commits = {each.worker_id: each.commit for each in self.candidates}
+        landed = {
+            worker["worker_id"]
+            for step in self.recorded
+            if step["branch"] == self.branch and self._holds(at, step["new"])
+            for worker in step["workers"]
+            if commits.get(worker["worker_id"]) == worker["commit"]
+        }
+        landed |= {name for name, commit in commits.items() if name not in landed and self._holds(at, commit)}
+        return self._integration.tip_at(at, [commits[name] for name in commits if name in landed]), landed
+
+    def _holds(self, tip: str, commit: str) -> bool:
+        """Whether `commit` is in the history of `tip`; one that never reached the repository is not."""
+        (found,) = resolve_commits([commit], git_dir=self.ground.repo.common_dir)
+        return found is not None and is_ancestor(self._shield, commit, tip)
+
+    def _ordered(self, pending: Sequence[Candidate]) -> list[Candidate]:
+        """The order of merging with the fewest conflicts; what is not there any more comes last."""
+        names = [each.commit for each in pending]
+        found = resolve_commits(names, git_dir=self.ground.repo.common_dir) if names else []
+        present = {each.worker_id: each for each, at in zip(pending, found, strict=True) if at == each.commit}
+        commits = {name: each.commit for name, each in present.items()}
+        needs = {each.worker_id: each.needs for each in pending}
+        if present:
+            self._conflicts = compare(
+                self._shield,
+                self.ground.base_commit,
+                commits,
+                needs,
+                locate=False,
+                rules=rules_of(self.ground.config),
+            )
+            self._integration.learn(present.values())
+        order = self._conflicts.order if self._conflicts else ()
+        missing = [each for each in pending if each.worker_id not in present]
+        return [*(present[name] for name in order), *missing]
+
+    async def _hold_missing(self, queue: Queue, order: Sequence[Candidate]) -> None:
+        known = set(self._conflicts.order if self._conflicts else ())
+        for each in order:
+            if each.worker_id not in known:
+                reason = (
+                    f"its commit {each.commit[:12]} is not in the repository any more; "
+                    f"was the branch {each.branch} deleted?"
+                )
+                queue.held[each.worker_id] = Held(worker_id=each.worker_id, kind="missing", reason=reason)
+                await self._hold(queue.held[each.worker_id])
+
+    async def _hold_rest(self, queue: Queue, order: Sequence[Candidate], err: Exception) -> None:
+        why = err.message if isinstance(err, OrchestratorError) else str(err)
+        for each in order:
+            if each.worker_id not in queue.landed and each.worker_id not in queue.held:
+                reason = f"the landing ended before it: {why}"
+                await self._hold(Held(worker_id=each.worker_id, kind="stopped", reason=reason))
+
+    # -- what the queue asks for -------------------------------------------------------------------
+
+    async def _extend(self, tip: Tip, candidates: Sequence[Candidate]) -> Extension:
+        return await self.sync(partial(self._integration.extend, tip, candidates))
+
+    async def _gate(self, tip: Tip, names: Sequence[str]) -> Verdict:
+        verdict = await gate(self.ground, self._shield, self._subject(tip, names))
+        if verdict.passed or not self.ground.config.verify:
+            return verdict
+        base = await self._gate_of_base()
+        if base.passed:
+            return verdict
+        if base.unusable and verdict.unusable:
+            raise LandingError(f"the gate cannot be run, not even on the base commit: {base.reason}")
+        return replace(verdict, reason=f"{verdict.reason} (the base commit fails its own gate as well)")
+
+    def _subject(self, tip: Tip, names: Sequence[str]) -> Subject:
+        inside = set(names)
+        own = [line for each in self.candidates if each.worker_id in inside for line in each.verify]
+        commands = tuple(dict.fromkeys([*self.ground.config.verify, *own]))
+        return Subject(
+            on="landing", commit=tip.commit, tree=tip.tree, commands=commands, workers=tuple(names)
+        )
+
+    async def _gate_of_base(self) -> Verdict:
+        if self._base_verdict is None:
+            base = await self.sync(partial(self._integration.tip_at, self.ground.base_commit, []))
+            subject = replace(
+                self._subject(base, []), on="base", commit=base.commit, tree=base.tree, workers=()
+            )
+            self._base_verdict = await gate(self.ground, self._shield, subject)
+        return self._base_verdict
+
+    async def _advance(self, old: Tip, steps: Sequence[Step]) -> None:
+        new = steps[-1].tip.commit
+        workers = [{"worker_id": step.candidate.worker_id, "commit": step.candidate.commit} for step in steps]
+        await self._move(old.commit, new, workers)
+
+    async def _move(self, old: str, new: str, workers: Sequence[Mapping[str, str]]) -> None:
+        """Record the step, bring its commits into the user's repository, and move the branch."""
+        await self.sync(partial(hand_over, self._shield.git_dir, self._theirs, new, known=old))
+        data = {"branch": self.branch, "old": old, "new": new, "workers": [dict(each) for each in workers]}
+        await self.ground.record(EventKind.LANDING_STEPPED, data)
+        expected = old if self.result.commit else None
+        common_dir = self.ground.repo.common_dir
+        if not await self.sync(partial(move_branch, common_dir, self.branch, new, old=expected)):
+            raise LandingError(
+                f"the branch {self.branch} was moved or deleted during the landing",
+                hint="`orchestrator land` goes on from where it is now",
+            )
+        self.result.commit = new
+
+    async def _hold(self, held: Held) -> None:
+        if held.kind == "conflict" and (rivals := self._rivals(held.worker_id)):
+            held = replace(held, reason=f"{held.reason} (by {', '.join(rivals)})")
+        self.result.held[held.worker_id] = held
+        await self.ground.record(EventKind.LANDING_HELD, held.to_json())
+
+    def _rivals(self, name: str) -> list[str]:
+        pairs = self._conflicts.pairs if self._conflicts else ()
+        names = [other for pair in pairs if name in (pair.a, pair.b) for other in (pair.a, pair.b)]
+        return [other for other in names if other != name and other in self.result.landed]
+
+    # -- the user's own branch ---------------------------------------------------------------------
+
+    async def _into(self, queue: Queue, branch: str) -> None:
+        """Fast-forward `branch`, if its gate passed on that very tree; when it moved, build on that first."""
+        common_dir = self.ground.repo.common_dir
+        tip, reason = queue.tip, None
+        for _ in range(ROUNDS):
+            target = await self.sync(partial(branch_tip, common_dir, branch))
+            if target is None:
+                reason = "it was deleted"
+                break
+            tip, reason = await self._on_top_of(tip, queue.landed, branch, target)
+            if reason is None and not (await self._gate(tip, queue.landed)).passed:
+                reason = "the gate fails on what it would be"
+            if reason is None:
+                reason = await self.sync(partial(self._refusal, branch))
+            if reason is not None:
+                break
+            if await self.sync(partial(move_branch, common_dir, branch, tip.commit, old=target)):
+                self.result.into = {"branch": branch, "moved": True, "old": target, "new": tip.commit}
+                return
+            reason = f"it moved {ROUNDS} times under us"
+        self.result.into = {"branch": branch, "moved": False, "reason": reason}
+
+    async def _on_top_of(
+        self, tip: Tip, landed: Sequence[str], branch: str, target: str
+    ) -> tuple[Tip, str | None]:
+        """Return a tip that has `target` in it, and is gated and on the integration branch; or why not."""
+        if await self.sync(partial(is_ancestor, self._shield, target, tip.commit)):
+            return tip, None
+        message = f"Bring {branch} into what has landed\n\nRun: {self.ground.run_id}\n"
+        made = await self.sync(partial(self._integration.join, tip, target, message))
+        if isinstance(made, Merge):
+            return tip, f"it moved, and what has landed conflicts with it in {', '.join(made.files)}"
+        verdict = await self._gate(made, landed)
+        if not verdict.passed:
+            return tip, f"it moved, and the gate fails on top of it: {verdict.reason}"
+        await self._move(tip.commit, made.commit, [])
+        return made, None
+
+    def _refusal(self, branch: str) -> str | None:
+        """Say why the branch must not be moved by us: its checkout would not fit it any more."""
+        places = checkouts_of(self.ground.repo.common_dir, branch)
+        if not places:
+            return None
+        return (
+            f"it is checked out in {places[0]}, whose files are yours; to do it there: "
+            f"`git -C {places[0]} merge --ff-only {self.branch}`"
+        )
