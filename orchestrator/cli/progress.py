@@ -235,11 +235,16 @@ def _waiting(event: Event, _state: RunState) -> str | None:
     return f"waiting    {event.worker_id}: {waited_for(event.data)}" if event.data.get("reason") else None
 
 
-def _overlap(event: Event, _state: RunState) -> str:
-    data = event.data
-    return (
-        f"conflict   {data['a']} and {data['b']} so far: {one_line(data['file'])} ({one_line(data['kind'])})"
-    )
+def _overlap(event: Event, state: RunState) -> str | None:
+    """A file is worth a line when the first two conflict in it, and each time they have doubled since."""
+    file = event.data["file"]
+    couples = [(one["a"], one["b"]) for one in state.overlaps if one["file"] == file]
+    workers = list(dict.fromkeys(name for couple in couples for name in couple))
+    before = {name for couple in couples[:-1] for name in couple}
+    if len(workers) == len(before) or len(workers).bit_count() != 1:
+        return None
+    named = ", ".join(workers[:4]) + (f" and {len(workers) - 4} more" if len(workers) > 4 else "")
+    return f"conflict   {named} so far: {one_line(file)} ({one_line(event.data['kind'])})"
 
 
 def _stopping(event: Event, _state: RunState) -> str:

@@ -44,12 +44,17 @@ def _cell(count: int | None) -> str:
     return str(count) if count else "·"
 
 
-def file_lines(pairs: Sequence[Mapping[str, Any]], order: Sequence[str], width: int) -> list[str]:
-    """A line for each file with everybody who conflicts in it, and where, if they are few."""
+def file_lines(
+    pairs: Sequence[Mapping[str, Any]], order: Sequence[str], width: int, *, against: str | None = None
+) -> list[str]:
+    """A line for each file with everybody who conflicts in it, and where, if they are few.
+
+    `against` is what all pairs have in common, and need not be named again.
+    """
     groups = by_file(pairs, order)
     lines = []
     for group in groups[:_FILES]:
-        lines.append(_clip(f"  {one_line(group.file)}: {_about(group)}", width))
+        lines.append(_clip(f"  {one_line(group.file)}: {_about(group, against)}", width))
         if group.pairs == 1:
             lines += [_clip(f"    {_hunk(*each)}", width) for each in group.hunks[:_HUNKS]]
             if len(group.hunks) > _HUNKS:
@@ -59,13 +64,14 @@ def file_lines(pairs: Sequence[Mapping[str, Any]], order: Sequence[str], width: 
     return lines
 
 
-def _about(group: FileGroup) -> str:
+def _about(group: FileGroup, against: str | None) -> str:
     kinds = ", ".join(one_line(kind) for kind, _ in group.kinds.most_common())
-    named = ", ".join(one_line(name) for name in group.workers[:_NAMED])
-    if len(group.workers) > _NAMED:
-        named += f" and {len(group.workers) - _NAMED} more"
-    pairs = "" if group.pairs == 1 else f"{group.pairs} pairs, "
-    return f"{kinds} ({pairs}{len(group.workers)} workers: {named})"
+    workers = [name for name in group.workers if name != against]
+    named = ", ".join(one_line(name) for name in workers[:_NAMED])
+    if len(workers) > _NAMED:
+        named += f" and {len(workers) - _NAMED} more"
+    pairs = "" if group.pairs == 1 or against else f"{group.pairs} pairs, "
+    return f"{kinds} ({pairs}{_count(len(workers), 'worker', 'workers')}: {named})"
 
 
 def _hunk(a: str, b: str, hunk: Mapping[str, Any]) -> str:
@@ -89,7 +95,7 @@ def target_lines(found: Mapping[str, Any], order: Sequence[str], width: int) -> 
     if not pairs:
         return [f"Against {where}: no conflict"]
     head = f"Against {where}: {_count(len(pairs), 'branch', 'branches')} in conflict"
-    return [head, *file_lines(pairs, order, width)]
+    return [head, *file_lines(pairs, order, width, against=target["ref"])]
 
 
 def hint_lines(hints: Sequence[Mapping[str, Any]], width: int) -> list[str]:
@@ -97,7 +103,8 @@ def hint_lines(hints: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     if not hints:
         return []
     lines = ["Hints, beyond what git sees (they may be harmless):"]
-    lines += [_clip(f"  {one_line(hint['text'])}", width) for hint in hints[:_HINTS]]
+    for hint in hints[:_HINTS]:
+        lines += _wrapped(f"  {one_line(hint['text'])}", width)
     if len(hints) > _HINTS:
         lines.append(f"  and {len(hints) - _HINTS} more; `--json` has all")
     return lines
@@ -109,6 +116,10 @@ def order_lines(found: Mapping[str, Any], width: int) -> list[str]:
         return []
     names = " ".join(one_line(name) for name in found["order"])
     text = f"  merged in this order, {len(found['conflicting'])} of them conflict: {names}"
+    return _wrapped(text, width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
     )

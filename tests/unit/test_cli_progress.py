@@ -199,3 +199,31 @@ def test_only_questions_that_matter_get_a_line(verdict: str, line: str | None) -
     apply(state, decided)
     assert log_line(asking, state) is None
     assert log_line(decided, state) == line
+
+
+def overlap(state: RunState, a: str, b: str, file: str = "package.json") -> str | None:
+    data = {"a": a, "b": b, "file": file, "kind": "contents"}
+    happened = Event(kind=EventKind.CONFLICTS_OVERLAP, at=at(5), data=data)
+    apply(state, happened)
+    return log_line(happened, state)
+
+
+def test_conflicts_so_far_have_a_line_above_the_bar() -> None:
+    state = run_of("a", "b", "c")
+    start(state, 0, "a", "b", "c")
+    assert len(drawn(state, 5)) == 4
+    overlap(state, "a", "b", "x\x1b[2J")
+    overlap(state, "a", "c", "package.json")
+    overlap(state, "b", "c", "package.json")
+    assert drawn(state, 5)[3] == "conflicts so far: package.json (3 workers), x (2 workers)"
+    assert len(drawn(state, 5, rows=3)) == 3
+
+
+def test_a_file_that_everybody_conflicts_in_does_not_flood_a_log() -> None:
+    ids = [f"w{number:02d}" for number in range(30)]
+    state = run_of(*ids)
+    said = [overlap(state, a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]]
+    lines = [line for line in said if line]
+    assert len(lines) == 4
+    assert lines[0].endswith("conflict   w00, w01 so far: package.json (contents)")
+    assert "w00, w01, w02, w03 and 12 more so far" in lines[-1]

@@ -70,3 +70,12 @@ def test_without_a_moved_base_nothing_is_said_of_it() -> None:
     assert target_lines(found([]), [], 79) == []
     moved = found([], target={"ref": "main", "commit": "1" * 40}, against_target=[])
     assert target_lines(moved, [], 79) == ["Against main, which is at 111111111111 by now: no conflict"]
+
+
+def test_against_the_moved_base_only_the_workers_are_counted() -> None:
+    against = [pair("a", "main", "x"), pair("b", "main", "x")]
+    moved = found([], target={"ref": "main", "commit": "1" * 40}, against_target=against)
+    assert target_lines(moved, ["a", "b"], 79) == [
+        "Against main, which is at 111111111111 by now: 2 branches in conflict",
+        "  x: contents (2 workers: a, b)",
+    ]
