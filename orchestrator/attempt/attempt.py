@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from orchestrator.attempt.beat import beat
 from orchestrator.attempt.checks import Place, run_lines
 from orchestrator.attempt.environment import Belongings, agent_variables, attempt_belongings
 from orchestrator.attempt.gate import certify, environment_digest, run_gate
@@ -205,6 +206,9 @@ class _Attempt:
         _enter(self.sinks, Phase.RUNNING)
         turn = asyncio.ensure_future(self._agent(session))
         limit = asyncio.ensure_future(self._watch(session.last_output))
+        beating = asyncio.ensure_future(
+            beat(session, self.gauge, self.sinks.pulse, clock=self.around.clock, pool=self.around.pool)
+        )
         over = self.gauge.over
         try:
             ended = await first_of(turn, self.stop.wait(), asyncio.shield(limit), asyncio.shield(over))
@@ -215,6 +219,7 @@ class _Attempt:
             overdue = limit.result() if not ended and limit.done() else None
         finally:
             limit.cancel()
+            beating.cancel()
         judged = self._judged(outcome, ended, overdue)
         return _with_survivors(judged, await self.stop.end(session.processes))
 

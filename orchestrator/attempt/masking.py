@@ -49,7 +49,7 @@ def masked_sinks(sinks: Sinks, mask: Mask) -> Sinks:
     async def ask(request: PermissionRequest, decision: Decision) -> Decision:
         return await sinks.ask(request, replace(decision, reason=mask.text(decision.reason)))
 
-    return Sinks(emit, record, ask)
+    return Sinks(emit, record, ask, sinks.pulse)
 
 
 def masked_report(report: AttemptReport, mask: Mask) -> AttemptReport:

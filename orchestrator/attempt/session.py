@@ -48,6 +48,7 @@ class AttemptSession:
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._waiting = 0  # questions that a person has not answered yet
         self._answered_at: float | None = None
+        self.last_heard: float | None = None  # the monotonic instant of what was last said by its protocol
         self._closed = asyncio.Event()
         self.processes: list[Process] = []
 
@@ -105,6 +106,11 @@ class AttemptSession:
         if self._errors:
             self._errors.close()
 
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for a person's answer."""
+        return self._waiting > 0
+
     def last_output(self) -> float | None:
         """The monotonic instant of the newest byte from any of its processes; waiting for us is not idle."""
         if self._waiting:
@@ -114,10 +120,12 @@ class AttemptSession:
 
     def emit(self, kind: EventKind, **data: Any) -> None:
         """Record something that the agent did or said."""
+        self.last_heard = self._around.clock.monotonic()
         self._sinks.emit(kind, data)
 
     def transcribe(self, role: Role, text: str, **data: Any) -> None:
         """Add an entry to the attempt's transcript."""
+        self.last_heard = self._around.clock.monotonic()
         self._transcript.add(role, text, data)
 
     async def decide(self, request: PermissionRequest) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.usage import Meter
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.pulse import Pulse
 from orchestrator.model.request import Decision, PermissionRequest, Verdict
 from orchestrator.model.result import PermissionCounts, VerifyResult
 from orchestrator.model.task import Task
@@ -104,6 +105,11 @@ async def nobody_to_ask(request: PermissionRequest, decision: Decision) -> Decis
     )
 
 
+def ignore_pulse(pulse: Pulse) -> None:
+    """Take a pulse that nobody looks at."""
+    del pulse
+
+
 @dataclass(frozen=True, slots=True)
 class Sinks:
     """Where an attempt's events go, and who answers its questions; `record` returns once it is durable."""
@@ -111,3 +117,4 @@ class Sinks:
     emit: EventSink
     record: DurableSink
     ask: Ask = nobody_to_ask
+    pulse: Callable[[Pulse], None] = ignore_pulse

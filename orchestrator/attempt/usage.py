@@ -27,6 +27,7 @@ LIMITED_S, UNLIMITED_S = 1.0, 2.0
 _FIRST_S = 0.25  #: the first look comes early, so that short attempts have figures too
 _CLOSE_S = 0.2  #: the pause while a tree is beyond half its limit
 _DISK_SHARE = 20  #: a walk over a workspace may take this part of the time
+_PSS_S = 10.0  #: how often shared pages are counted by their share: some 0.3 ms for each process
 _TICK = os.sysconf("SC_CLK_TCK") if LINUX else 100
 _PAGE = os.sysconf("SC_PAGE_SIZE") if LINUX else 4096
 
@@ -53,6 +54,9 @@ class Gauge:
     gone_ticks: int = 0  #: of trees that are gone, as last seen
     ticks: dict[int, int] = field(default_factory=dict)  #: by shim
     peak_rss: int = 0
+    memory: int = 0  #: at the last look, shared pages by their share
+    processes: int = 0  #: living ones, at the last look
+    pss_next: float = 0.0
     measured: bool = False
     disk_at_start: int | None = None
     disk_next: float = 0.0
@@ -65,12 +69,16 @@ class Gauge:
             self.shims.add(sample.parent)
             self.fresh.set()
 
+    @property
+    def total_ticks(self) -> int:
+        """Time of the processor that all its trees used so far."""
+        return self.gone_ticks + sum(self.ticks.values())
+
     def resources(self) -> dict[str, float | int] | None:
         """Return what was measured; None for an attempt that was over before the first look."""
         if not self.measured:
             return None
-        ticks = self.gone_ticks + sum(self.ticks.values())
-        return {"cpu_s": round(ticks / _TICK, 2), "peak_rss_bytes": self.peak_rss}
+        return {"cpu_s": round(self.total_ticks / _TICK, 2), "peak_rss_bytes": self.peak_rss}
 
 
 class Meter:
@@ -177,8 +185,11 @@ def _measure(
         ticks = sum(samples[pid].cpu_ticks for pid in [shim, *below])
         gauge.ticks[shim] = max(ticks, gauge.ticks.get(shim, 0))
         tree += [pid for pid in below if samples[pid].alive]
+    gauge.processes = len(tree)
     if not tree:
         return None
+    if now >= gauge.pss_next:
+        gauge.memory, gauge.pss_next = _shared_out(tree, samples), now + _PSS_S
     memory = _memory(tree, samples, gauge.limits.memory)
     gauge.measured = True
     gauge.peak_rss = max(gauge.peak_rss, memory)
@@ -199,6 +210,10 @@ def _memory(tree: Sequence[int], samples: Mapping[int, Sample], limit: int | Non
     resident = sum(samples[pid].rss for pid in tree)
     if limit is None or resident <= limit:
         return resident
+    return _shared_out(tree, samples)
+
+
+def _shared_out(tree: Sequence[int], samples: Mapping[int, Sample]) -> int:
     return sum(_proportional(pid, samples[pid].rss) for pid in tree)
 
 

@@ -29,6 +29,13 @@ _COLOURS = {
     Status.CANCELLED: "yellow",
     Status.PARKED: "yellow",
 }
+_SIGNS = {"output": "output", "events": "protocol", "cpu": "processor", "files": "files"}
+_LIVENESS = {
+    "alive": "alive",
+    "silent": "silent",
+    "stuck": "unknown, perhaps stuck",
+    "dead": "unknown, its processes are gone",
+}
 _BUSY_COLOUR, _ENDED_COLOUR = "blue", "red"
 
 
@@ -118,7 +125,22 @@ def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
         return clip(f"waiting: {waited_for(worker.waiting)}", room)
     if worker.phase is Phase.QUEUED:
         return clip(f"needs {', '.join(worker.needs)}" if worker.needs else "", room)
+    if worker.liveness and worker.liveness.get("state") != "alive":
+        return clip(signs_of_life(worker.liveness), room)
     return last_line(worker, room)
+
+
+def signs_of_life(told: Mapping[str, Any]) -> str:
+    """Say how alive a worker is, and by what: `silent; output 14:05:10, processor 14:09:59`."""
+    seen = told.get("seen") or {}
+    parts = [f"{_SIGNS[sign]} {_second(stamp)}" for sign, stamp in seen.items() if stamp and sign in _SIGNS]
+    if told.get("processes") is not None:
+        parts.append(f"{told['processes']} processes")
+    return f"{_LIVENESS.get(str(told.get('state')), 'unknown')}; last seen: {', '.join(parts) or 'nothing'}"
+
+
+def _second(stamp: str) -> str:
+    return f"{datetime.fromisoformat(stamp).astimezone():%H:%M:%S}"
 
 
 def waited_for(waiting: Mapping[str, Any]) -> str:
@@ -247,6 +269,10 @@ def _overlap(event: Event, state: RunState) -> str | None:
     return f"conflict   {named} so far: {one_line(file)} ({one_line(event.data['kind'])})"
 
 
+def _liveness(event: Event, _state: RunState) -> str:
+    return f"watching   {event.worker_id}: {signs_of_life(event.data)}"
+
+
 def _stopping(event: Event, _state: RunState) -> str:
     detail = event.data.get("detail")
     return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
@@ -295,6 +321,7 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.WORKER_WAITING: _waiting,
+    EventKind.WORKER_LIVENESS: _liveness,
     EventKind.RUN_STOPPING: _stopping,
     EventKind.GATE_FINISHED: _gated,
     EventKind.LANDING_STEPPED: _landed,

@@ -11,6 +11,8 @@ from orchestrator import __version__
 from orchestrator.attempt.spec import AttemptReport
 from orchestrator.core.content import content_digests
 from orchestrator.core.plan import RunPlan
+from orchestrator.core.results import told_cost
+from orchestrator.core.scheduler import Budget, Ledger
 from orchestrator.errors import GitError
 from orchestrator.landing.live import foresee
 from orchestrator.landing.manifests import rules_of
@@ -58,7 +60,10 @@ def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
 def attempt_account(report: AttemptReport, duration: float) -> dict[str, Any]:
     """Say what came of an attempt."""
     outcome = report.outcome
+    cost, tokens = told_cost(outcome)
     return {
+        "cost_usd": cost,
+        "tokens": tokens,
         "status": outcome.status.value,
         "error_kind": outcome.error_kind,
         "error_message": outcome.error_message,
@@ -93,6 +98,14 @@ def conflict_account(plan: RunPlan, run_id: str, results: Iterable[TaskResult]) 
     except GitError as err:
         _LOG.warning("the branches of run %s could not be compared: %s", run_id, err.message)
         return None
+
+
+def budget_account(budget: Budget, ledger: Ledger) -> dict[str, Any] | None:
+    """Say what is gone of the run's budget; None without one."""
+    if not budget.limited:
+        return None
+    spent = {"spent_usd": round(ledger.spent.cost, 6), "spent_tokens": round(ledger.spent.tokens)}
+    return {"cost_usd": budget.cost, "tokens": budget.tokens, **spent}
 
 
 def run_status(results: Iterable[TaskResult], stopping: str | None) -> RunStatus:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from orchestrator.agents.logins import account
 from orchestrator.config import BudgetKeys, OrchestratorConfig, split_time_limit
 from orchestrator.core.plan import HOLDING_COST, RunPlan
-from orchestrator.core.scheduler import Amount, Budget, Ledger, SchedulerState, Terms, Told, initial_state
+from orchestrator.core.scheduler import (
+    Admission,
+    Amount,
+    Budget,
+    Ledger,
+    Measured,
+    SchedulerState,
+    Terms,
+    Told,
+    initial_state,
+)
+from orchestrator.core.scheduler.budget import settle
+from orchestrator.journal.state import RunState
 from orchestrator.model.result import Status
 from orchestrator.model.task import Task
 from orchestrator.ports import Agent
@@ -35,6 +48,22 @@ def opening_state(
         attempts=attempts,
         ledger=ledger,
     )
+
+
+def ledger_of(config: OrchestratorConfig, tasks: Iterable[Task], state: RunState) -> Ledger:
+    """Add up what the attempts of a run that goes on have spent so far."""
+    ledger, usual = Ledger(), _budget(config.budget).usual
+    for task in tasks:
+        worker = state.workers.get(task.id)
+        expected = Told(task.expected_cost_usd, task.expected_tokens)
+        for attempt in worker.attempts if worker else ():
+            ledger = settle(ledger, task.id, Told(*attempt.told), expected.over(usual))
+    return ledger
+
+
+def with_room(state: SchedulerState, measured: Measured) -> SchedulerState:
+    """Return the state that knows a first measurement, before anything starts."""
+    return replace(state, admission=Admission(measured.room, measured.kind, measured.detail, measured.floor))
 
 
 def choices(plan: RunPlan, task_id: str) -> tuple[Agent, ...]:

@@ -53,9 +53,7 @@ def ended_event(
     worker_id: str, outcome: Outcome, clock: Clock, left_s: float | None, duration_s: float
 ) -> AttemptEnded:
     """Tell the scheduler how an attempt ended, what it cost, and how long a limit it met still holds."""
-    usage = outcome.usage
-    counts = [count for count in (usage.input_tokens, usage.output_tokens) if count is not None]
-    idle = outcome.error_kind in _NO_AGENT
+    cost, tokens = told_cost(outcome)
     wait_s = (outcome.retry_at - clock.now()).total_seconds() if outcome.retry_at else 0.0
     return AttemptEnded(
         worker_id,
@@ -65,14 +63,29 @@ def ended_event(
         at=clock.monotonic(),
         left_s=left_s,
         duration_s=duration_s,
-        cost=0.0 if idle else _sound(usage.cost_usd),
-        tokens=0 if idle else sum(counts) if counts else None,
+        cost=cost,
+        tokens=tokens,
     )
 
 
-def _sound(cost: float | None) -> float | None:
-    """An agent may claim anything; what is no amount of money counts as not told."""
-    return cost if cost is not None and math.isfinite(cost) and cost >= 0 else None
+def told_cost(outcome: Outcome) -> tuple[float | None, int | None]:
+    """Return what an attempt cost in US dollars and tokens, None where its agent did not tell.
+
+    An agent may claim anything: what is no amount counts as not told.
+    """
+    if outcome.error_kind in _NO_AGENT:
+        return 0.0, 0
+    usage = outcome.usage
+    counts = [count for count in (usage.input_tokens, usage.output_tokens) if count is not None]
+    cost = usage.cost_usd
+    sound = cost is not None and math.isfinite(cost) and cost >= 0
+    return cost if sound else None, sum(counts) if counts and min(counts) >= 0 else None
+
+
+def peak_memory(worker: Worker) -> int:
+    """Return the most that the newest attempt's processes used at once; 0 when that was not measured."""
+    resources = worker.report.resources if worker.report else None
+    return int(resources["peak_rss_bytes"]) if resources else 0
 
 
 def take_report(worker: Worker, report: AttemptReport) -> None:
@@ -111,6 +124,12 @@ def final_result(worker: Worker, end: EndWorker, *, run_started: float, now: flo
     return _with_report(result, worker.report, end) if worker.report else result
 
 
+def _notes(result: TaskResult, report: AttemptReport) -> tuple[str, ...]:
+    """A coding agent that ends well without changing a file may have done nothing at all."""
+    idle = result.success and report.branch is not None and not report.files_changed
+    return ("no_changes",) if idle and result.agent != "command" else ()
+
+
 def _if_there(path: Path | None) -> str | None:
     return str(path) if path and path.exists() else None
 
@@ -131,4 +150,5 @@ def _with_report(result: TaskResult, report: AttemptReport, end: EndWorker) -> T
         commit=report.commit,
         files_changed=report.files_changed,
         verify=report.verify,
+        notes=_notes(result, report),
     )

@@ -24,20 +24,30 @@ from orchestrator.config import workspaces_dir
 from orchestrator.core import scheduler
 from orchestrator.core.accounts import (
     attempt_account,
+    budget_account,
     conflict_account,
     finished_work,
     run_account,
     run_status,
 )
+from orchestrator.core.admission import MEASURE_S, Reading, admit, read_machine
 from orchestrator.core.approvals import Approvals, Asker, read_answer
-from orchestrator.core.conditions import choices, opening_state, time_limit
+from orchestrator.core.conditions import choices, opening_state, time_limit, with_room
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.landing import Site, gate_base, open_ground, sort_results, steps_of
+from orchestrator.core.liveness import Liveness
 from orchestrator.core.overlaps import Standing, overlap_watch
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
-from orchestrator.core.results import Worker, begin_attempt, ended_event, final_result, take_report
+from orchestrator.core.results import (
+    Worker,
+    begin_attempt,
+    ended_event,
+    final_result,
+    peak_memory,
+    take_report,
+)
 from orchestrator.core.waits import Waits
 from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.executors.local import local_executor
@@ -89,6 +99,7 @@ class Run:
         )
         self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
         self._waits = Waits(self.clock, self._inbox.put_nowait, random.Random(self.run_id))  # noqa: S311 (jitter)
+        self._liveness = Liveness(self.directory, self.clock, self._tell_liveness)
         self._background: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fault: BaseException | None = None
@@ -190,11 +201,15 @@ class Run:
             limit = self._loop.call_later(self.plan.config.timeout, self.stop, "timeout")
         else:
             limit = None
-        watching = [asyncio.ensure_future(self._watch_requests())]
+        watching = [
+            asyncio.ensure_future(self._watch_requests()),
+            asyncio.ensure_future(self._measure_again_and_again()),
+        ]
         tell = partial(self._emit, EventKind.CONFLICTS_OVERLAP)
         if overlaps := overlap_watch(self.plan, self.run_id, self._standing, tell, self._pool):
             watching.append(asyncio.ensure_future(overlaps))
         try:
+            self._state = with_room(self._state, self._admit(read_machine(workspaces_dir())))
             for event in self._stops_before_start:
                 self._take(event)
             self._take(scheduler.Begin())
@@ -282,6 +297,23 @@ class Run:
             worker.stop.ask("interrupt", now=True)
         await asyncio.gather(*self._background, return_exceptions=True)
 
+    def _admit(self, reading: Reading) -> scheduler.Measured:
+        """Say what the machine has room for."""
+        used = [pulse.memory for pulse in self._liveness.pulses.values() if pulse.memory]
+        peaks = [peak for worker in self._workers.values() if (peak := peak_memory(worker))]
+        return admit(reading, self.plan.config, used, peaks)
+
+    async def _measure_again_and_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            measured = self._admit(await loop.run_in_executor(self._pool, read_machine, workspaces_dir()))
+            if measured.room is not None or self._state.admission.room is not None:
+                self._inbox.put_nowait(measured)
+
+    def _tell_liveness(self, worker_id: str, data: Mapping[str, Any]) -> None:
+        self._emit(EventKind.WORKER_LIVENESS, data, worker_id, self._workers[worker_id].attempts)
+
     async def _watch_requests(self) -> None:
         while True:
             await asyncio.sleep(REQUEST_INTERVAL_S)
@@ -332,6 +364,7 @@ class Run:
             data = attempt_account(report, worker.ended - began)
             self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
             self._waits.forget(worker_id)
+            self._liveness.forget(worker_id)
             ended = ended_event(worker_id, report.outcome, self.clock, self._left_s(), worker.ended - began)
             self._inbox.put_nowait(ended)
 
@@ -383,7 +416,7 @@ class Run:
                 asker, request, decision, partial(record, EventKind.PERMISSION_DECIDED)
             )
 
-        return Sinks(emit, record, ask)
+        return Sinks(emit, record, ask, partial(self._liveness.take, worker_id))
 
     def _tell_retry(self, worker_id: str, attempt: int, delay_s: float) -> None:
         report = self._workers[worker_id].report
@@ -423,7 +456,9 @@ class Run:
         wall = round(self.clock.monotonic() - self._began, 6)
         if self.plan.config.land and self._state.stopping in {None, "timeout"}:
             await self._land()
-        await self._record(EventKind.RUN_FINISHED, {"status": self.status.value, "wall_seconds": wall})
+        budget = budget_account(self._state.budget, self._state.ledger)
+        data = {"status": self.status.value, "wall_seconds": wall, "budget": budget}
+        await self._record(EventKind.RUN_FINISHED, data)
 
     # -- gates and landing -----------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class RunState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     wall_seconds: float | None = None  #: None until the run's end
+    budget: Mapping[str, Any] | None = None  #: what is gone of it, at the run's end
     stopping: str | None = None  #: why the run is being stopped
     stopping_detail: str | None = None
     paused: str | None = None  #: why nothing new starts at present
@@ -189,6 +190,7 @@ def _landing_finished(state: RunState, event: Event) -> None:
 def _run_finished(state: RunState, event: Event) -> None:
     state.status = RunStatus(event.data["status"])
     state.wall_seconds = event.data["wall_seconds"]
+    state.budget = event.data.get("budget")
     state.finished_at = event.at
 
 

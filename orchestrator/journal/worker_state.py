@@ -32,6 +32,7 @@ class AttemptState:
     error_kind: str | None = None
     error_message: str | None = None
     resources: Mapping[str, Any] | None = None
+    told: tuple[float | None, int | None] = (None, None)  #: what it cost, in US dollars and in tokens
 
 
 @dataclass(slots=True)
@@ -71,6 +72,9 @@ class WorkerState:
     pids: list[int] = field(default_factory=list)  #: of the attempt that goes on
     permissions: dict[str, PermissionState] = field(default_factory=dict)
     waiting: Mapping[str, Any] | None = None  #: why it does not start: reason, detail, until
+    waiting_since: datetime | None = None
+    waits: dict[str, float] = field(default_factory=dict)  #: seconds that it waited, by reason
+    liveness: Mapping[str, Any] | None = None  #: of a running one, once it was not simply alive
     session_id: str | None = None
     message: str | None = None  #: the last thing its agent said
     usage: Usage = field(default_factory=Usage)
@@ -95,7 +99,8 @@ def _attempt_started(worker: WorkerState, event: Event) -> None:
     worker.log_path = event.data.get("log_path")
     worker.agent = event.data.get("agent") or worker.agent
     worker.pids = []
-    worker.waiting = None
+    worker.liveness = None
+    _wait_for(worker, None, event.at)
     if worker.queue_wait is None:
         worker.queue_wait = start
     _enter(worker, Phase.PREPARING, start, event.at)
@@ -121,7 +126,9 @@ def _attempt_finished(worker: WorkerState, event: Event) -> None:
     attempt.error_kind = event.data.get("error_kind")
     attempt.error_message = event.data.get("error_message")
     attempt.resources = event.data.get("resources")
+    attempt.told = (event.data.get("cost_usd"), event.data.get("tokens"))
     worker.pids = []
+    worker.liveness = None
     _end_at(worker, attempt.start, attempt.end)
 
 
@@ -175,9 +182,13 @@ def _worker_retrying(worker: WorkerState, event: Event) -> None:
 
 
 def _worker_waiting(worker: WorkerState, event: Event) -> None:
-    worker.waiting = event.data if event.data.get("reason") else None
+    _wait_for(worker, event.data if event.data.get("reason") else None, event.at)
     if worker.attempts and worker.phase is not Phase.QUEUED:
         _enter(worker, Phase.QUEUED, worker.attempts[-1].end or 0.0, event.at)
+
+
+def _worker_liveness(worker: WorkerState, event: Event) -> None:
+    worker.liveness = event.data
 
 
 def _worker_finished(worker: WorkerState, event: Event) -> None:
@@ -187,8 +198,17 @@ def _worker_finished(worker: WorkerState, event: Event) -> None:
         last.end = last.start + max(0.0, (event.at - worker.phase_since).total_seconds())
     worker.phase = Phase.FINISHED
     worker.phase_since = event.at
-    worker.waiting = None
+    _wait_for(worker, None, event.at)
     worker.pids = []
+
+
+def _wait_for(worker: WorkerState, what: Mapping[str, Any] | None, at: datetime) -> None:
+    """Count the wait that is over, and begin the next one."""
+    if worker.waiting and worker.waiting_since:
+        reason = str(worker.waiting["reason"])
+        waited = max(0.0, (at - worker.waiting_since).total_seconds())
+        worker.waits[reason] = worker.waits.get(reason, 0.0) + waited
+    worker.waiting, worker.waiting_since = what, at
 
 
 def _enter(worker: WorkerState, phase: Phase, start: float, at: datetime) -> None:
@@ -226,5 +246,6 @@ WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.ATTEMPT_FINISHED: _attempt_finished,
     EventKind.WORKER_RETRYING: _worker_retrying,
     EventKind.WORKER_WAITING: _worker_waiting,
+    EventKind.WORKER_LIVENESS: _worker_liveness,
     EventKind.WORKER_FINISHED: _worker_finished,
 }

@@ -12,7 +12,8 @@ run.woke              slept_s: the machine was suspended that long; deadlines le
 conflicts.overlap     a, b, file, kind: seen in what two workers have made so far, once for each
 conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files, hunks}]}], order, conflicting, target,
                       against_target, resolved, hints: [{kind, a, b, files, what, text}]
-run.finished          status (a `RunStatus`), wall_seconds
+run.finished          status (a `RunStatus`), wall_seconds, budget (null without one): cost_usd, tokens,
+                      spent_usd, spent_tokens
 attempt.started       log_path, queue_wait, agent (which may be one that the task fell over to)
 workspace.created     path, branch, start_commit
 attempt.phase         phase (a `Phase`)
@@ -27,11 +28,14 @@ agent.usage           input_tokens, output_tokens, cost_usd, turns
 workspace.kept        path, reason
 workspace.salvaged    ref, commit, files: what was in it beyond the branch is kept there
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
+                      cost_usd, tokens (null when it did not tell),
                       resources (cpu_s, peak_rss_bytes; null when it was over before they were measured),
                       commit, verified (whether its checks passed; null when none ran)
 worker.retrying       delay_s, error_kind
 worker.waiting        why it does not start: reason (`memory`, `disk`, `pressure`, `quota`, `start_interval`,
                       `budget`; null: for a slot alone), detail, until (a stamp, or null)
+worker.liveness       what shows that it is alive has changed: state (`alive`, `silent`, `stuck`, `dead`), at,
+                      seen: {output, events, cpu, files} (stamps, or null), processes, memory_bytes, asks
 worker.finished       result (TaskResult.to_json), done, total
 gate.finished         on (`base`, `landing`), commit, tree, workers (those whose work is in the tree), passed,
                       flaky, cached (a certificate was there), certificate, reason, commands
@@ -78,6 +82,7 @@ class EventKind(StrEnum):
     ATTEMPT_FINISHED = "attempt.finished"
     WORKER_RETRYING = "worker.retrying"
     WORKER_WAITING = "worker.waiting"
+    WORKER_LIVENESS = "worker.liveness"
     WORKER_FINISHED = "worker.finished"
     GATE_FINISHED = "gate.finished"
     LANDING_STARTED = "landing.started"

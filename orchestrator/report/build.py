@@ -36,6 +36,7 @@ def build_report(state: RunState) -> dict[str, Any]:
         "paused": state.paused,
         "pauses": {reason: round(seconds, 3) for reason, seconds in state.pauses.items()},
         "slept_s": state.slept_s,
+        "budget": dict(state.budget) if state.budget else None,
         **_timing(state),
         "counts": {status.value: counts[status] for status in Status},
         "results": [_entry(state, worker, result) for worker, result in results if result],
@@ -120,6 +121,7 @@ def _entry(state: RunState, worker: WorkerState, result: TaskResult) -> dict[str
         **result.to_json(),
         "intervals": _intervals(state, worker),
         "resources": dict(resources[-1]) if resources else None,
+        "waits": {reason: round(seconds, 3) for reason, seconds in worker.waits.items()},
     }
 
 
@@ -129,6 +131,9 @@ def _pending(state: RunState, worker: WorkerState) -> dict[str, Any]:
         "name": worker.name,
         "agent": worker.agent,
         "phase": worker.phase.value,
+        "waits": {reason: round(seconds, 3) for reason, seconds in worker.waits.items()},
+        "waiting": dict(worker.waiting) if worker.waiting else None,
+        "liveness": dict(worker.liveness) if worker.liveness else None,
         "attempts": len(worker.attempts),
         "branch": worker.branch,
         "log_path": worker.log_path,

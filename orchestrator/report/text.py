@@ -14,6 +14,7 @@ _WIDTH = 80
 _ID_WIDTH = 30
 _ERROR_LINES = 8
 _DECISION_LINES = 20
+_REASONS = {"quota": "limits of accounts", "start_interval": "the start interval", "budget": "the budget"}
 
 
 def render_text(report: Mapping[str, Any]) -> str:
@@ -43,10 +44,39 @@ def _head(report: Mapping[str, Any]) -> str:
         ),
         ("parallel", f"{busy}, up to {report['max_overlap']} at once"),
         ("usage", _usage([entry["usage"] for entry in results])),
+        ("budget", _budget(report.get("budget"))),
+        ("waited", _waits([*results, *report["pending"]])),
+        ("no changes", _named(results, "no_changes")),
     ]
     lines = [f"Run {one_line(report['run_id'])}: {one_line(report['status'])}"]
     lines += [f"  {name:<11} {value}" for name, value in rows if value]
     return "\n".join(lines)
+
+
+def _budget(told: Mapping[str, Any] | None) -> str:
+    """Say what is gone of the run's budget; what was not told counts as it was configured."""
+    if not told:
+        return ""
+    parts = []
+    if told.get("cost_usd") is not None:
+        parts.append(f"{told['spent_usd']:.2f} of {told['cost_usd']:.2f} USD")
+    if told.get("tokens") is not None:
+        parts.append(f"{told['spent_tokens']:,.0f} of {told['tokens']:,.0f} tokens")
+    return f"{' and '.join(parts)} spent" if parts else ""
+
+
+def _waits(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Add up what workers waited for that could have started."""
+    sums: Counter[str] = Counter()
+    for entry in entries:
+        sums.update(entry.get("waits") or {})
+    return ", ".join(f"{duration(seconds)} for {_REASONS.get(why, why)}" for why, seconds in sums.items())
+
+
+def _named(entries: Sequence[Mapping[str, Any]], note: str) -> str:
+    """Name the tasks that have this note."""
+    names = [one_line(entry["worker_id"]) for entry in entries if note in (entry.get("notes") or ())]
+    return f"{', '.join(names)}: succeeded, and changed no file" if names else ""
 
 
 def _usage(told: Sequence[Mapping[str, Any]]) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import json_option, repo_option
 from orchestrator.cli.output import paint, write, write_json
 from orchestrator.cli.runs import run_argument
+
+if TYPE_CHECKING:
+    from orchestrator.journal.state import RunState
 
 
 @click.command()
@@ -21,7 +25,8 @@ def command(run: str | None, repo: Path | None, watch: bool, as_json: bool) -> N
     """Show how a run stands, also while it is going elsewhere.
 
     RUN is an id, or enough of its beginning; the newest run unless given. Works as well after the run
-    has ended, and after its process was killed.
+    has ended, and after its process was killed. Of a worker that was silent for a minute it says what
+    was last seen of it, and when; of one that waits, for what.
 
     \b
     Example:
@@ -46,7 +51,9 @@ def _write_json(folder: Path) -> None:
     from orchestrator.report.build import build_report
 
     live = is_live(folder)
-    write_json(build_report(load_state(folder)) | {"live": live})
+    state = load_state(folder)
+    _look_at_life(folder, state)
+    write_json(build_report(state) | {"live": live})
 
 
 def _show(folder: Path) -> None:
@@ -59,6 +66,7 @@ def _show(folder: Path) -> None:
     from orchestrator.report.words import one_line
 
     state = load_state(folder)
+    _look_at_life(folder, state)
     at = state.seen_at if state.status is RunStatus.DIED and state.seen_at else datetime.now(UTC)
     columns = _columns()
     write(f"run {state.run_id}: {state.status}" + (f" ({state.stopping})" if state.stopping else ""))
@@ -70,6 +78,19 @@ def _show(folder: Path) -> None:
         write(line)
     if state.status is RunStatus.DIED:
         write("\nits process is gone without an end; what its workers committed is on their branches")
+
+
+def _look_at_life(folder: Path, state: RunState) -> None:
+    """Take in the newest signs of life, which the journal has only where they changed a verdict."""
+    from orchestrator.journal.live_file import read_liveness
+    from orchestrator.model.event import RunStatus
+
+    if state.status is not RunStatus.RUNNING:
+        return
+    for worker_id, told in read_liveness(folder).items():
+        worker = state.workers.get(worker_id)
+        if worker is not None and worker.result is None and worker.pids:
+            worker.liveness = told
 
 
 def _columns() -> int:
