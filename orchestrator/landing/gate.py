@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor as Pool
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -91,8 +91,8 @@ async def gate(ground: Ground, shield: Shield, subject: Subject) -> Verdict:
     if not subject.commands:
         return Verdict(passed=True)
     number = 0 if subject.on == "base" else None
-    directory = await in_pool(ground.pool, partial(_log_folder, ground.folder / "landing", subject.on))
-    spec = _spec(ground, directory, number)
+    directory = await in_pool(ground.pool, partial(log_folder, ground.folder / "landing", subject.on))
+    spec = attempt_rules(ground, directory, number)
     async with attempt_belongings(spec, ground.environment, ground.pool, ground.mask) as belongings:
         digest = _digest(ground, belongings)
         masked = [ground.mask.text(line) for line in subject.commands]
@@ -146,7 +146,8 @@ def _base_shield(ground: Ground) -> Shield:
 BASE_CHECKOUT = "base"
 
 
-def _log_folder(parent: Path, on: str) -> Path:
+def log_folder(parent: Path, on: str) -> Path:
+    """Make a folder for logs, numbered, as there may be others of the kind."""
     number = 0
     while True:
         number += 1
@@ -156,7 +157,7 @@ def _log_folder(parent: Path, on: str) -> Path:
             return folder
 
 
-def _spec(ground: Ground, directory: Path, number: int | None) -> AttemptSpec:
+def attempt_rules(ground: Ground, directory: Path, number: int | None) -> AttemptSpec:
     """The rules of an attempt that has no agent. Its number keeps its TMPDIR apart from every other."""
     config = ground.config
     return AttemptSpec(
@@ -197,9 +198,7 @@ async def _gate_in(
     """Run `setup`, then the commands, in the checkout."""
     config = ground.config
     spec, belongings, checkout = room
-    limits = Limits(memory=config.max_memory, processes=config.max_processes, disk=config.max_disk)
-    with ground.meter.gauge(limits, (checkout, belongings.tmp_dir)) as gauge:
-        place = _place(ground, shield, belongings, checkout, gauge)
+    with gate_place(ground, shield, belongings, checkout) as place:
         prepared = await run_lines(
             config.setup,
             place,
@@ -220,6 +219,15 @@ async def _gate_in(
     if verify.passed:
         return Verdict(passed=True, flaky=verify.flaky), verify.commands
     return _verdict("check", verify.commands), verify.commands
+
+
+@contextmanager
+def gate_place(ground: Ground, shield: Shield, belongings: Belongings, checkout: Path) -> Iterator[Place]:
+    """A place to run command lines in the checkout, within the limits of a worker."""
+    config = ground.config
+    limits = Limits(memory=config.max_memory, processes=config.max_processes, disk=config.max_disk)
+    with ground.meter.gauge(limits, (checkout, belongings.tmp_dir)) as gauge:
+        yield _place(ground, shield, belongings, checkout, gauge)
 
 
 def _place(ground: Ground, shield: Shield, belongings: Belongings, checkout: Path, gauge: Gauge) -> Place:
@@ -246,13 +254,18 @@ def _place(ground: Ground, shield: Shield, belongings: Belongings, checkout: Pat
 
 def _verdict(what: str, checks: Sequence[CheckResult]) -> Verdict:
     failed = next(check for check in checks if check.exit_code != 0)
+    return Verdict(passed=False, reason=failure_of(what, checks), unusable=failed.exit_code in _CANNOT_START)
+
+
+def failure_of(what: str, checks: Sequence[CheckResult]) -> str:
+    """Say which command failed, how, and where its log is."""
+    failed = next(check for check in checks if check.exit_code != 0)
     ended = (
         "ran past its time limit" if failed.exit_code is None else f"exited with status {failed.exit_code}"
     )
     log = Path(failed.log_path)
     said = last_line(log.read_bytes()[-_LAST_LINE_WINDOW:])
-    reason = f"{what} command `{failed.command}` {ended}{f': {said}' if said else ''}; see {log}"
-    return Verdict(passed=False, reason=reason, unusable=failed.exit_code in _CANNOT_START)
+    return f"{what} command `{failed.command}` {ended}{f': {said}' if said else ''}; see {log}"
 
 
 async def _record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from orchestrator.git.attributes import lay_attributes
@@ -12,7 +12,7 @@ from orchestrator.git.history import commit_tree
 from orchestrator.git.merging import Changes, Merge, changes_since, lines_since, merge_all
 from orchestrator.git.replaying import commit_again, own_commits
 from orchestrator.git.shield import Shield
-from orchestrator.landing.manifests import MergeRules, resolve_known
+from orchestrator.landing.manifests import MergeRules, Regeneration, advice, regenerations, resolve_known
 from orchestrator.landing.plan import Candidate, Extension, Held, History, Step, Tip
 from orchestrator.safe_text import safe_text
 
@@ -88,7 +88,18 @@ class Integration:
             return merge
         made = self._commit(merge.tree, (tip.commit, commit), message)
         whole = made if tip.whole == tip.commit else self._commit(merge.tree, (tip.whole, made), message)
-        return Tip(commit=made, tree=merge.tree, whole=whole)
+        return Tip(commit=made, tree=merge.tree, whole=whole, stale=self._stale(tip, merge))
+
+    def with_tree(self, tip: Tip, tree: str, message: str) -> Tip:
+        """Commit another tree on top of the tip; nothing in it is stale."""
+        if tree == tip.tree:
+            return replace(tip, stale=())
+        made = self._commit(tree, (tip.commit,), message)
+        whole = made if tip.whole == tip.commit else self._commit(tree, (tip.whole, made), message)
+        return Tip(commit=made, tree=tree, whole=whole)
+
+    def _stale(self, tip: Tip, merge: Merge) -> tuple[Regeneration, ...]:
+        return tuple(dict.fromkeys([*tip.stale, *regenerations(merge, self.rules)]))
 
     def _footprint(self, tip: Tip) -> _Footprint | None:
         line = lines_since(self.shield, self.base, [tip.whole])[tip.whole]
@@ -116,7 +127,7 @@ class Integration:
             commits = write_chain(self.shield, tip.commit, plain, author=self.author)
         trees = trees_of(self.shield, commits)
         return [
-            Step(candidate=candidate, tip=Tip(commit=commit, tree=tree, whole=whole))
+            Step(candidate=candidate, tip=Tip(commit=commit, tree=tree, whole=whole, stale=tip.stale))
             for candidate, commit, tree, whole in zip(candidates, commits, trees, wholes, strict=True)
         ]
 
@@ -129,13 +140,16 @@ class Integration:
 
     def _alone(self, tip: Tip, candidate: Candidate) -> Step | Held:
         merge = self._merge(tip.whole, candidate.commit)
+        stale = self._stale(tip, merge)
         if not merge.conflicts:
-            return Step(candidate=candidate, tip=self._merged(tip, candidate, merge.tree))
+            made = self._merged(tip, candidate, merge.tree)
+            return Step(candidate=candidate, tip=replace(made, stale=stale))
         resolved = self.resolve(tip, candidate, merge) if self.resolve else None
         if resolved is None:
             return _conflict(candidate, merge)
         (tree,) = trees_of(self.shield, [resolved])
-        return Step(candidate=candidate, tip=self._merged(tip, candidate, tree, squash=True))
+        made = self._merged(tip, candidate, tree, squash=True)
+        return Step(candidate=candidate, tip=replace(made, stale=stale))
 
     def _merged(self, tip: Tip, candidate: Candidate, tree: str, *, squash: bool = False) -> Tip:
         """Commit a merged tree in the form that the history is to have."""
@@ -221,7 +235,8 @@ def message_of(candidate: Candidate, run_id: str) -> str:
 def _conflict(candidate: Candidate, merge: Merge) -> Held:
     said = "; ".join(f"{', '.join(each.files[:5])} ({each.kind})" for each in merge.conflicts[:5])
     more = f" and {len(merge.conflicts) - 5} more" if len(merge.conflicts) > 5 else ""
-    reason = f"it conflicts with what has landed: {said}{more}"
+    hint = advice(merge.files)
+    reason = f"it conflicts with what has landed: {said}{more}{f' ({hint})' if hint else ''}"
     return Held(worker_id=candidate.worker_id, kind="conflict", reason=reason, files=merge.files)
 
 

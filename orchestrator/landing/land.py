@@ -36,6 +36,7 @@ from orchestrator.landing.plan import (
     Verdict,
 )
 from orchestrator.landing.queue import Queue
+from orchestrator.landing.regeneration import regenerate, stale_paths
 from orchestrator.model.event import EventKind
 from orchestrator.workspaces.pool import in_pool
 from orchestrator.workspaces.worktree import integration_branch, make_room
@@ -235,7 +236,31 @@ class _Landing:
     # -- what the queue asks for -------------------------------------------------------------------
 
     async def _extend(self, tip: Tip, candidates: Sequence[Candidate]) -> Extension:
-        return await self.sync(partial(self._integration.extend, tip, candidates))
+        """Put work on top of the tip, with lock files made anew; one by one when that fails for all."""
+        made = await self.sync(partial(self._integration.extend, tip, candidates))
+        if not made.steps or not made.steps[-1].tip.stale:
+            return made
+        fresh = await self._fresh(made.steps[-1].tip)
+        if isinstance(fresh, Tip):
+            return replace(made, steps=(*made.steps[:-1], replace(made.steps[-1], tip=fresh)))
+        if len(candidates) == 1:
+            (failing,) = candidates
+            return Extension(held=(Held(worker_id=failing.worker_id, kind="gate", reason=fresh),))
+        steps: list[Step] = []
+        held: list[Held] = []
+        for candidate in candidates:
+            alone = await self._extend(steps[-1].tip if steps else tip, [candidate])
+            steps += alone.steps
+            held += alone.held
+        return Extension(steps=tuple(steps), held=tuple(held))
+
+    async def _fresh(self, tip: Tip) -> Tip | str:
+        """Return the tip with its lock files made anew, or why that cannot be done."""
+        made = await regenerate(self.ground, self._shield, tip)
+        if made.tree is None:
+            return made.reason or "its lock files cannot be made anew"
+        message = f"Make {stale_paths(tip.stale)} anew\n\nRun: {self.ground.run_id}\n"
+        return await self.sync(partial(self._integration.with_tree, tip, made.tree, message))
 
     async def _gate(self, tip: Tip, names: Sequence[str]) -> Verdict:
         verdict = await gate(self.ground, self._shield, self._subject(tip, names))
@@ -329,6 +354,10 @@ class _Landing:
         made = await self.sync(partial(self._integration.join, tip, target, message))
         if isinstance(made, Merge):
             return tip, f"it moved, and what has landed conflicts with it in {', '.join(made.files)}"
+        fresh = await self._fresh(made) if made.stale else made
+        if not isinstance(fresh, Tip):
+            return tip, f"it moved, and on top of it {fresh}"
+        made = fresh
         verdict = await self._gate(made, landed)
         if not verdict.passed:
             return tip, f"it moved, and the gate fails on top of it: {verdict.reason}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.landing.manifests import Regeneration
 
 History = Literal["merge", "squash", "rebase"]
 
@@ -39,6 +40,7 @@ class Tip:
     #: A commit with the same tree that has all that was landed among its ancestors: for merging. With
     #: a history of merges it is the commit itself.
     whole: str
+    stale: tuple[Regeneration, ...] = ()  #: lock files of the tree that have to be made anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
