@@ -24,15 +24,20 @@ def make_repository(folder: Path, files: int) -> Path:
     return folder
 
 
-def make_branches(repo: Path, files: int, branches: int, edits: int) -> dict[str, str]:
-    """Branches of one commit with `edits` edits each, 3 of 10 in files that all prefer; commits by name."""
+def make_branches(
+    repo: Path, files: int, branches: int, edits: int, *, apart: bool = False
+) -> dict[str, str]:
+    """Branches of one commit with `edits` edits each; commits by name.
+
+    Of ten edits three are in files that all prefer, unless the branches are to be `apart`.
+    """
     chance = random.Random(f"{files} {branches} {edits}")
-    names = [f"work{edits}-{number:02d}" for number in range(branches)]
-    hot, hot_each = HOT * edits // 10, HOT_EACH * edits // 10
-    apart = iter(chance.sample(range(hot, files), branches * (edits - hot_each)))
+    names = [f"{'apart' if apart else 'work'}{edits}-{number:02d}" for number in range(branches)]
+    hot, hot_each = (0, 0) if apart else (HOT * edits // 10, HOT_EACH * edits // 10)
+    alone = iter(chance.sample(range(hot, files), branches * (edits - hot_each)))
     commands: list[bytes] = []
     for number, branch in enumerate(names):
-        chosen = [*chance.sample(range(hot), hot_each), *itertools.islice(apart, edits - hot_each)]
+        chosen = [*chance.sample(range(hot), hot_each), *itertools.islice(alone, edits - hot_each)]
         commands += _commit(branch, number, [(file, chance.randrange(LINES)) for file in chosen])
     _import(repo, commands)
     return {branch: git(repo, "rev-parse", branch).stdout.strip() for branch in names}
