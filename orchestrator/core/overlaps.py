@@ -80,22 +80,26 @@ async def watch_overlaps(
     told: set[tuple[str, str, str]] = set()
     pause = PERIOD_S
     loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(pause)
-        now = standing()
-        if not now.is_worth_a_look:
-            continue
-        began = time.monotonic()
-        try:
-            if view is None:
-                view = await loop.run_in_executor(pool, open_view)
-            pairs = await loop.run_in_executor(pool, partial(_look, view, now))
-        except (GitError, WorkspaceError, OSError) as err:
-            _LOG.debug("a look at what workers have made so far failed: %s", err)
-            pairs = ()
-        for overlap in _new(pairs, told):
-            tell(overlap)
-        pause = pause_after(time.monotonic() - began)
+    try:
+        while True:
+            await asyncio.sleep(pause)
+            now = standing()
+            if not now.is_worth_a_look:
+                continue
+            began = time.monotonic()
+            try:
+                if view is None:
+                    view = await loop.run_in_executor(pool, open_view)
+                pairs = await loop.run_in_executor(pool, partial(_look, view, now))
+            except (GitError, WorkspaceError, OSError) as err:
+                _LOG.debug("a look at what workers have made so far failed: %s", err)
+                pairs = ()
+            for overlap in _new(pairs, told):
+                tell(overlap)
+            pause = pause_after(time.monotonic() - began)
+    finally:
+        if view is not None:
+            view.snapshots.close()  # the run's end waits for a look that goes on
 
 
 def pause_after(cost_s: float) -> float:

@@ -48,7 +48,10 @@ def build_report(state: RunState) -> dict[str, Any]:
         "gates": list(state.gates),
     }
     found = document["conflicts"]
-    found["overlaps"] = [dict(overlap) for overlap in state.overlaps]
+    told = {
+        (one["a"], one["b"], one["file"]): dict(one) for one in state.overlaps
+    }  # a resumed run tells again
+    found["overlaps"] = list(told.values())
     found["predictions"] = predictions(state.overlaps, found, document["landing"])
     finite: dict[str, Any] = _finite(document)
     return finite

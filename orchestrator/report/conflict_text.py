@@ -98,6 +98,22 @@ def target_lines(found: Mapping[str, Any], order: Sequence[str], width: int) -> 
     return [head, *file_lines(pairs, order, width, against=target["ref"])]
 
 
+def prediction_lines(found: Mapping[str, Any]) -> list[str]:
+    """What was foreseen, beside what came; nothing where nothing was to be seen."""
+    told = found.get("predictions") or {}
+    lines = []
+    if found.get("overlaps") and (live := told.get("live")):
+        lines.append(f"Seen while workers ran: {_score(live, 'file conflicts between two branches', 'gone')}")
+    if (landing := told.get("landing")) and any(landing.values()):
+        lines.append(f"Foreseen before landing: {_score(landing, 'branches that conflicted', 'landed')}")
+    return lines
+
+
+def _score(told: Mapping[str, Any], what: str, otherwise: str) -> str:
+    hits, alarms = len(told["hits"]), len(told["false_alarms"])
+    return f"{hits} of {hits + len(told['misses'])} {what}; {alarms} more {otherwise} in the end"
+
+
 def hint_lines(hints: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     """What git does not see, as hints: nobody can tell from them that a merge would be wrong."""
     if not hints:

@@ -11,6 +11,7 @@ from orchestrator.journal.worker_state import PermissionState
 from orchestrator.model.event import Phase
 from orchestrator.report.build import build_report
 from orchestrator.report.conflict_groups import by_file, matrix
+from orchestrator.report.conflict_text import prediction_lines
 from orchestrator.report.timeline import build_timeline
 from orchestrator.report.words import duration, size, stamp
 from orchestrator.safe_text import safe_text
@@ -45,6 +46,7 @@ def render_page(state: RunState) -> str:
         timeline=build_timeline(list(workers), report["wall_seconds"]),
         matrix=matrix(report["conflicts"], list(state.workers)),
         conflict_files=by_file(report["conflicts"]["pairs"], list(state.workers))[:_FILES_SHOWN],
+        foreseen=prediction_lines(report["conflicts"]),
         phases=[phase.value for phase in Phase if phase is not Phase.FINISHED],
         marks=_MARKS,
         files_shown=_FILES_SHOWN,

@@ -7,7 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.report.conflict_text import file_lines, head_line, hint_lines, order_lines, target_lines
+from orchestrator.report.conflict_text import (
+    file_lines,
+    head_line,
+    hint_lines,
+    order_lines,
+    prediction_lines,
+    target_lines,
+)
 from orchestrator.report.words import duration, one_line, stamp
 
 _WIDTH = 80
@@ -117,7 +124,8 @@ def _conflicts(found: Mapping[str, Any]) -> list[str]:
     if found["pairs"]:
         lines = [head_line(found), *file_lines(found["pairs"], order, width)]
         parts.append([*lines, *order_lines(found, width)])
-    parts += [target_lines(found, order, width), hint_lines(found.get("hints") or (), width)]
+    parts += [target_lines(found, order, width), prediction_lines(found)]
+    parts.append(hint_lines(found.get("hints") or (), width))
     return ["\n".join(part) for part in parts if part]
 
 

@@ -29,7 +29,7 @@ from orchestrator.workspaces.worktree import SHIELDS, START_COMMIT
 LARGEST_FILE = 64 << 20
 _LARGEST_INDEX = 1 << 28
 _TRIES = 3
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 30.0
 _AUTHOR = "orchestrator <orchestrator@localhost>"
 
 
@@ -76,11 +76,18 @@ class Snapshots:
         self._directory = directory.resolve()
         self._scratch = scratch
         self._watched: dict[str, _Watched] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Let a look that goes on in another thread end soon, with what it has."""
+        self._closed = True
 
     def take(self, worker_ids: Collection[str]) -> dict[str, Snapshot]:
         """Look at those of the workers that have a workspace now; a fault leaves a worker out."""
         found: dict[str, Snapshot] = {}
         for name, worker_id in self._names(worker_ids):
+            if self._closed:
+                break
             try:
                 snapshot = self._take_one(name, worker_id)
             except (GitError, OSError):

@@ -247,3 +247,11 @@ def test_a_large_file_is_left_out_and_named(world: World, monkeypatch: pytest.Mo
     snapshot = taker.take(["w1"])["w1"]
     assert snapshot.left_out == ("large",)
     assert "small" in listed(taker, snapshot.commit)
+
+
+def test_once_closed_a_look_takes_no_more_snapshots(world: World) -> None:
+    world.workspace()
+    taker = world.snapshots()
+    assert taker.take(["w1"])
+    taker.close()
+    assert taker.take(["w1"]) == {}

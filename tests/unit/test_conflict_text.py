@@ -6,7 +6,13 @@ from itertools import combinations
 from typing import Any
 
 from orchestrator.report.conflict_groups import by_file
-from orchestrator.report.conflict_text import file_lines, hint_lines, matrix_lines, target_lines
+from orchestrator.report.conflict_text import (
+    file_lines,
+    hint_lines,
+    matrix_lines,
+    prediction_lines,
+    target_lines,
+)
 
 
 def pair(a: str, b: str, *files: str, kind: str = "contents") -> dict[str, Any]:
@@ -64,6 +70,18 @@ def test_names_from_agents_reach_no_terminal_as_they_are() -> None:
     (line,) = file_lines([pair("x", "y", evil)], [], 79)
     assert line == "  ab c: contents (2 workers: x, y)"
     assert hint_lines([{"text": evil}], 79)[1] == "  ab c"
+
+
+def test_what_was_foreseen_is_said_beside_what_came() -> None:
+    told = {
+        "live": {"hits": [1, 2], "misses": [3], "false_alarms": []},
+        "landing": {"hits": ["a"], "misses": [], "false_alarms": ["b"]},
+    }
+    assert prediction_lines(found([], overlaps=[{}], predictions=told)) == [
+        "Seen while workers ran: 2 of 3 file conflicts between two branches; 0 more gone in the end",
+        "Foreseen before landing: 1 of 1 branches that conflicted; 1 more landed in the end",
+    ]
+    assert prediction_lines(found([], predictions={"live": None, "landing": None})) == []
 
 
 def test_without_a_moved_base_nothing_is_said_of_it() -> None:
