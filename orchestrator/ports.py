@@ -205,6 +205,10 @@ class Workspaces(Protocol):
         """Make the workspace of one attempt; `needs` are the commits it builds on. Raises WorkspaceError."""
         ...
 
+    async def reopen(self, worker_id: str, attempt: int) -> Workspace | None:
+        """Return the workspace of an earlier attempt as it was left; None when it is not whole."""
+        ...
+
 
 #: Turns a command line into the one that really starts. Raises SpawnError when the program is not there.
 Wrap = Callable[[Sequence[str]], list[str]]

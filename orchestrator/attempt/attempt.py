@@ -28,7 +28,7 @@ from orchestrator.model.confinement import Confinement
 from orchestrator.model.event import EventKind, Phase
 from orchestrator.model.outcome import Outcome, ProcessExit, TurnEnd
 from orchestrator.model.result import CheckResult, Status, VerifyResult
-from orchestrator.ports import Workspace, Wrap
+from orchestrator.ports import Workspace, Workspaces, Wrap
 from orchestrator.safe_text import final_text, last_line
 from orchestrator.secrets import Mask
 
@@ -51,6 +51,12 @@ _STOP_KINDS = {
 }
 
 
+#: Kinds of error of what was stopped from outside, and may go on where it was: `_STOP_KINDS` and the
+#: scheduler's own.
+STOPPED = frozenset({"run_timeout", "halted", "interrupted", "stopped"})
+UNFINISHED = frozenset({Status.CANCELLED, Status.PARKED})
+
+
 async def run_attempt(
     around: Surroundings,
     spec: AttemptSpec,
@@ -66,7 +72,7 @@ async def run_attempt(
     sinks = masked_sinks(sinks, mask)
     _enter(sinks, Phase.PREPARING)
     try:
-        workspace = await around.workspaces.create(spec.task.id, spec.attempt, spec.needs)
+        spec, workspace = await _open_workspace(around.workspaces, spec)
     except (WorkspaceError, GitError) as err:
         on_report(masked_report(AttemptReport(outcome=_failed("workspace", err.message)), mask))
         return
@@ -74,12 +80,23 @@ async def run_attempt(
         "path": str(workspace.path),
         "branch": workspace.branch,
         "start_commit": workspace.start_commit,
+        "of_attempt": spec.continues or spec.attempt,
     }
     sinks.emit(EventKind.WORKSPACE_CREATED, made)
     attempt = _Attempt(spec, workspace, around, sinks, stop, mask=mask)
     report = masked_report(await attempt.carry_out(), mask)
     on_report(report)
     await attempt.leave(report)
+
+
+async def _open_workspace(workspaces: Workspaces, spec: AttemptSpec) -> tuple[AttemptSpec, Workspace]:
+    """Go on in the workspace of an earlier attempt, or make one: then the agent begins anew, too."""
+    if spec.continues is not None:
+        found = await workspaces.reopen(spec.task.id, spec.continues)
+        if found is not None:
+            return spec, found
+        spec = replace(spec, continues=None, resume_id=None)
+    return spec, await workspaces.create(spec.task.id, spec.attempt, spec.needs)
 
 
 def _enter(sinks: Sinks, phase: Phase) -> None:
@@ -172,6 +189,8 @@ class _Attempt:
 
     async def _prepare(self) -> Outcome | None:
         """Run the set-up commands; return an outcome only when the agent cannot start."""
+        if self.spec.continues is not None:
+            return self._stopped(Outcome(status=Status.CANCELLED)) if self.stop.asked else None
         checks = await self._lines(self.spec.setup, "setup.log", self.spec.setup_timeout_s)
         failed = [check for check in checks if check.exit_code != 0]
         if self.stop.asked:
@@ -375,7 +394,7 @@ class _Attempt:
     def _keep_reason(self, report: AttemptReport) -> str | None:
         if report.outcome.error_kind == "commit_failed":
             return "its work could not be committed"
-        if report.outcome.status in {Status.CANCELLED, Status.PARKED}:
+        if report.outcome.status in UNFINISHED or report.outcome.error_kind in STOPPED:
             return "the attempt was stopped before its end"
         if self.spec.keep == "always" or (
             self.spec.keep == "failed" and report.outcome.status is not Status.SUCCEEDED

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from pathlib import Path
 
 from orchestrator.cli.event_lines import line_writer, open_events
@@ -14,6 +15,7 @@ from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.live import progress
 from orchestrator.cli.output import say, say_warning
 from orchestrator.cli.questions import Prompt, has_person
+from orchestrator.core.earlier import Earlier
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.run import Run
 from orchestrator.errors import InputError
@@ -30,7 +32,14 @@ EXIT_CODES = {
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool, joblog: Path | None = None) -> Run:
+def carry_out(
+    plan: RunPlan,
+    *,
+    events: str | None,
+    show_progress: bool,
+    joblog: Path | None = None,
+    earlier: Earlier | None = None,
+) -> Run:
     """Run the plan to its end and return the run. A person may stop it with Ctrl-C."""
     with ExitStack() as stack:
         hear: list[Callable[[Event], None]] = []
@@ -38,10 +47,11 @@ def carry_out(plan: RunPlan, *, events: str | None, show_progress: bool, joblog:
             hear.append(stack.enter_context(_events_feed(events)).push)
         if joblog is not None:
             hear.append(stack.enter_context(_joblog_feed(joblog)).push)
-        run = Run(plan, on_event=lambda event: _tell(hear, event))
-        say_header(run)
+        run = Run(plan, on_event=lambda event: _tell(hear, event), earlier=earlier)
+        say_header(run, earlier)
         prompt = Prompt(run.approvals)
-        screen = progress(wanted=show_progress, panel=prompt.panel)
+        state = deepcopy(earlier.state) if earlier else None
+        screen = progress(wanted=show_progress, panel=prompt.panel, state=state)
         stack.callback(screen.close)
         hear += [screen.push, lambda _event: prompt.settle()]
         keys = prompt.taking_keys if show_progress and has_person(sys.stdin, sys.stderr) else nullcontext
@@ -60,11 +70,13 @@ def _tell(hear: list[Callable[[Event], None]], event: Event) -> None:
         listener(event)
 
 
-def say_header(run: Run) -> None:
+def say_header(run: Run, earlier: Earlier | None = None) -> None:
     """Say what is about to happen, and behind which boundary."""
     plan = run.plan
     at = f" at {plan.base_commit[:12]}" if plan.base_commit else ""
-    say(f"run {run.run_id}: {len(plan.tasks)} tasks, {plan.max_workers} at once")
+    total = len(plan.tasks)
+    tasks = f"{len(earlier.again)} of {total} tasks start again" if earlier else f"{total} tasks"
+    say(f"run {run.run_id}: {tasks}, {plan.max_workers} at once")
     say(f"  repository  {plan.folder}{at}")
     say(f"  boundary    {plan.boundary}")
     say(f"  logs        {run.directory}")

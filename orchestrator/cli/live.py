@@ -31,14 +31,22 @@ _SPINNER = re.compile("[\u2801-\u28ff]")
 Panel = Callable[[RunState, int, int], list[str]]
 
 
-def progress(stream: TextIO = sys.stderr, *, wanted: bool = True, panel: Panel | None = None) -> Feed:
+def progress(
+    stream: TextIO = sys.stderr,
+    *,
+    wanted: bool = True,
+    panel: Panel | None = None,
+    state: RunState | None = None,
+) -> Feed:
     """Return the feed that shows a run's events on `stream`, in the way that suits it.
+
+    `state` is how the run stood before the first of these events; it becomes the feed's own.
 
     When it is not wanted, questions to people are still said, for somebody has to answer them.
     """
     if wanted and is_terminal(stream):
-        return Feed(_live(stream, panel), pause_s=REDRAW_S, tick_s=TICK_S)
-    return Feed(_plain(stream, log_line if wanted else question_line))
+        return Feed(_live(stream, panel, state or RunState()), pause_s=REDRAW_S, tick_s=TICK_S)
+    return Feed(_plain(stream, log_line if wanted else question_line, state or RunState()))
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -93,8 +101,7 @@ def shown_last(tail: bytes, width: int) -> str:
     return last_line(said[-1].encode(), width) if said else ""
 
 
-def _live(stream: TextIO, panel: Panel | None) -> Callable[[Sequence[Item]], None]:
-    state = RunState()
+def _live(stream: TextIO, panel: Panel | None, state: RunState) -> Callable[[Sequence[Item]], None]:
     footer = Footer(partial(write_through, stream))
 
     def show(items: Sequence[Item]) -> None:
@@ -108,9 +115,9 @@ def _live(stream: TextIO, panel: Panel | None) -> Callable[[Sequence[Item]], Non
     return show
 
 
-def _plain(stream: TextIO, tell: Callable[[Event, RunState], str | None]) -> Callable[[Sequence[Item]], None]:
-    state = RunState()
-
+def _plain(
+    stream: TextIO, tell: Callable[[Event, RunState], str | None], state: RunState
+) -> Callable[[Sequence[Item]], None]:
     def show(items: Sequence[Item]) -> None:
         lines = []
         for item in items:

@@ -30,6 +30,8 @@ PURPOSES = {
     "stop": "Stop a run that is going.",
     "conflicts": "Show who conflicts with whom, in which files, and in which order to merge.",
     "land": "Put the work of a run together on one branch, gated.",
+    "resume": "Go on with a run that was interrupted or whose process died.",
+    "retry": "Try failed tasks of a run again, in the same run.",
     "report": "Show the report of a run as text, JSON or an HTML page.",
     "policy": "Say what the policy would answer to a request.",
     "gc": "Remove what ended runs left behind; branches that hold work stay.",

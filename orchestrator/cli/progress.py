@@ -112,7 +112,11 @@ def _elapsed(worker: WorkerState, now: datetime) -> float | None:
         return worker.result.duration
     if not worker.attempts:
         return None
-    return max(0.0, (now - worker.attempts[0].started_at).total_seconds())
+    last = worker.attempts[-1]
+    before = sum((attempt.end or attempt.start) - attempt.start for attempt in worker.attempts[:-1])
+    if last.end is not None:
+        return before + last.end - last.start
+    return before + max(0.0, (now - last.started_at).total_seconds())
 
 
 def _said(worker: WorkerState, room: int, last_line: LastLine) -> str:
@@ -204,9 +208,7 @@ def _bar(state: RunState, now: datetime, columns: int, paint: Paint) -> str:
 
 
 def _run_elapsed(state: RunState, now: datetime) -> float:
-    if state.wall_seconds is not None or state.started_at is None:
-        return state.elapsed
-    return max(0.0, (now - state.started_at).total_seconds())
+    return state.elapsed if state.wall_seconds is not None else state.elapsed_at(now)
 
 
 def log_line(event: Event, state: RunState) -> str | None:

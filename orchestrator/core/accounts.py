@@ -57,6 +57,20 @@ def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
     }
 
 
+def resume_account(plan: RunPlan, reason: str, elapsed_s: float, again: Iterable[str]) -> dict[str, Any]:
+    """Say with what a run goes on."""
+    return {
+        "reason": reason,
+        "elapsed_s": round(elapsed_s, 6),
+        "again": list(again),
+        "boundary": plan.boundary,
+        "max_workers": plan.max_workers,
+        "timeout_s": plan.config.timeout,
+        "pid": os.getpid(),
+        "version": __version__,
+    }
+
+
 def attempt_account(report: AttemptReport, duration: float) -> dict[str, Any]:
     """Say what came of an attempt."""
     outcome = report.outcome

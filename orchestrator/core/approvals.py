@@ -62,10 +62,11 @@ class _Open:
 class Approvals:
     """The open questions of one run. Lives in the run's event loop."""
 
-    def __init__(self, *, timeout_s: float, clock: Clock) -> None:
+    def __init__(self, *, timeout_s: float, clock: Clock, asked: int = 0) -> None:
+        """`asked`: so many questions there were before; numbers go on from there."""
         self._timeout_s, self._clock = timeout_s, clock
         self._open: dict[int, _Open] = {}
-        self._asked = 0
+        self._asked = asked
         self._allowed: dict[_Shape, str] = {}  # what was allowed for the run, and by whom
 
     @property

@@ -141,6 +141,11 @@ class PatientWorkspaces:
         made = await self.pauses.patiently(lambda: self.inner.create(worker_id, attempt, needs))
         return _PatientWorkspace(made, self.pauses)
 
+    async def reopen(self, worker_id: str, attempt: int) -> Workspace | None:
+        """As `Workspaces.reopen`."""
+        found = await self.pauses.patiently(lambda: self.inner.reopen(worker_id, attempt))
+        return _PatientWorkspace(found, self.pauses) if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class _PatientWorkspace:

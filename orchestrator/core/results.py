@@ -16,6 +16,14 @@ from orchestrator.model.task import Task
 from orchestrator.ports import Clock
 
 
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """What an attempt that was cut off left to go on with."""
+
+    session_id: str  #: the agent's own
+    workspace: int  #: the attempt whose workspace it is
+
+
 @dataclass(slots=True)
 class Worker:
     """What the run remembers of one worker. Instants are monotonic."""
@@ -27,6 +35,9 @@ class Worker:
     choice: int = 0  #: which of its agents the newest attempt has; 0: the task's own
     max_cost: float | None = None  #: of the newest attempt, as the budget leaves it
     began: float | None = None  #: start of the attempt that goes on
+    earlier: TaskResult | None = None  #: from before the run was resumed
+    going_on: GoingOn | None = None  #: for the next attempt
+    spent_before: float = 0.0  #: seconds in slots before the run was resumed
     started: float | None = None
     started_at: datetime | None = None
     ended: float | None = None  #: end of the newest attempt
@@ -104,6 +115,8 @@ def final_result(worker: Worker, end: EndWorker, *, run_started: float, now: flo
         worker_id=worker.task.id, name=worker.task.name, agent=worker.agent, status=end.status
     )
     if worker.started is None or worker.ended is None:
+        if worker.earlier is not None:
+            return replace(worker.earlier, status=end.status, error_kind=end.kind, error_message=end.message)
         return replace(
             result,
             error_kind=end.kind,
@@ -112,8 +125,12 @@ def final_result(worker: Worker, end: EndWorker, *, run_started: float, now: flo
         )
     result = replace(
         result,
-        duration=round(worker.ended - worker.started, 6),
-        queue_wait=round(worker.started - run_started, 6),
+        duration=round(worker.spent_before + worker.ended - worker.started, 6),
+        queue_wait=(
+            worker.earlier.queue_wait
+            if worker.earlier and worker.earlier.attempts
+            else round(worker.started - run_started, 6)
+        ),
         attempts=worker.attempts,
         started_at=worker.started_at,
         finished_at=worker.ended_at,

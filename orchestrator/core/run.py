@@ -27,12 +27,14 @@ from orchestrator.core.accounts import (
     budget_account,
     conflict_account,
     finished_work,
+    resume_account,
     run_account,
     run_status,
 )
 from orchestrator.core.admission import MEASURE_S, Reading, admit, read_machine
 from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.conditions import choices, opening_state, time_limit, with_room
+from orchestrator.core.earlier import Earlier
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
 from orchestrator.core.landing import Site, gate_base, open_ground, sort_results, steps_of
 from orchestrator.core.liveness import Liveness
@@ -51,6 +53,7 @@ from orchestrator.core.results import (
 from orchestrator.core.waits import Waits
 from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.executors.local import local_executor
+from orchestrator.git.process import hold_in_children
 from orchestrator.journal import joblog
 from orchestrator.journal.joblog import Joblog
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
@@ -81,22 +84,31 @@ class Run:
         *,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
-        """Make the run's folder. `on_event` gets every event in the loop's thread and must not block."""
+        """Make the run's folder, or go on in that of `earlier`, whose lock is the run's from now on.
+
+        `on_event` gets every event in the loop's thread and must not block.
+        """
         self.plan = plan
         self.clock = clock or SystemClock()
-        self.run_id = new_run_id(self.clock.now())
-        self.directory = create_run_dir(self.run_id)
+        self.run_id = earlier.run_id if earlier else new_run_id(self.clock.now())
+        self.directory = earlier.folder if earlier else create_run_dir(self.run_id)
+        self._earlier = earlier
         self.status = RunStatus.RUNNING
-        self.approvals = Approvals(timeout_s=plan.config.ask_timeout, clock=self.clock)
+        self.approvals = Approvals(
+            timeout_s=plan.config.ask_timeout, clock=self.clock, asked=earlier.asked if earlier else 0
+        )
         self._mask = run_mask(plan.config.pass_env, [plan.config.env, *(task.env for task in plan.tasks)])
         self._recorder = Recorder(self._mask, clock=self.clock, on_event=on_event)
         self._emit, self._record = self._recorder.emit, self._recorder.record
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
-        self._results: dict[str, TaskResult] = dict(plan.kept)
-        self._state = opening_state(
-            plan, ended={worker_id: result.status for worker_id, result in self._results.items()}
-        )
+        self._results: dict[str, TaskResult] = earlier.kept if earlier else dict(plan.kept)
+        ended = {worker_id: result.status for worker_id, result in self._results.items()}
+        self._state = earlier.opening_state(plan) if earlier else opening_state(plan, ended=ended)
+        if earlier:
+            for worker_id in earlier.again:
+                earlier.remind(self._workers[worker_id])
         self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
         self._waits = Waits(self.clock, self._inbox.put_nowait, random.Random(self.run_id))  # noqa: S311 (jitter)
         self._liveness = Liveness(self.directory, self.clock, self._tell_liveness)
@@ -124,25 +136,26 @@ class Run:
         stopped first. Raises JournalError when the run's own record cannot be written.
         """
         async with AsyncExitStack() as stack:
-            lock = RunLock.acquire(self.directory)
+            lock = self._earlier.lock if self._earlier else RunLock.acquire(self.directory)
             stack.callback(lock.release)
-            self._journal = self._recorder.journal = Journal.create(journal_path(self.directory))
+            self._journal = self._recorder.journal = self._open_journal()
             stack.callback(self._journal.close)
-            self._recorder.joblog = Joblog.create(self.directory / joblog.NAME)
+            before = self._earlier.events if self._earlier else ()
+            self._recorder.joblog = Joblog.create(self.directory / joblog.NAME, before)
             stack.callback(self._recorder.joblog.close)
-            self._store_plan()
-            self._began = self.clock.monotonic()
             self._pauses = await stack.enter_async_context(self._pausing())
-            await self._record(EventKind.RUN_STARTED, run_account(self.plan, self.run_id))
-            for number, (worker_id, result) in enumerate(self.plan.kept.items(), start=1):
-                counts = {"done": number, "total": len(self._workers)}
-                await self._record(
-                    EventKind.WORKER_FINISHED, {"result": result.to_json(), **counts}, worker_id
-                )
+            await self._record_beginning()
             run_tmp = make_run_tmp(self.run_id)
             stack.callback(_remove_tmp, self.run_id)
             sandbox = await stack.enter_async_context(opened_sandbox(self.plan, run_tmp))
-            pool = stack.enter_context(ThreadPoolExecutor(BLOCKING_THREADS, "orchestrator"))
+            pool = stack.enter_context(
+                ThreadPoolExecutor(
+                    BLOCKING_THREADS,
+                    "orchestrator",
+                    initializer=hold_in_children,  # a git that outlives us keeps the run's lock
+                    initargs=(lock.fileno(),),
+                )
+            )
             self._pool = pool
             self._site = self._landing_site(run_tmp, sandbox)
             executor = local_executor(
@@ -163,6 +176,26 @@ class Run:
                 await self._conduct()
             await self._finish()
         return [self._results[task.id] for task in self.plan.tasks]
+
+    def _open_journal(self) -> Journal:
+        path = journal_path(self.directory)
+        return Journal(path) if self._earlier else Journal.create(path)
+
+    async def _record_beginning(self) -> None:
+        earlier = self._earlier
+        self._limit_from = self.clock.monotonic()  # the time limit counts anew in a run that goes on
+        if earlier is None:
+            self._store_plan()
+            self._began = self._limit_from
+            await self._record(EventKind.RUN_STARTED, run_account(self.plan, self.run_id))
+            for number, (worker_id, result) in enumerate(self.plan.kept.items(), start=1):
+                counts = {"done": number, "total": len(self._workers)}
+                data = {"result": result.to_json(), **counts}
+                await self._record(EventKind.WORKER_FINISHED, data, worker_id)
+            return
+        self._began = self._limit_from - earlier.elapsed_s
+        account = resume_account(self.plan, earlier.reason, earlier.elapsed_s, earlier.again)
+        await self._record(EventKind.RUN_RESUMED, account)
 
     @asynccontextmanager
     async def _pausing(self) -> AsyncIterator[Pauses]:
@@ -355,7 +388,13 @@ class Run:
         spec = self._spec(worker, number)
         worker.log_path, worker.transcript_path = spec.log_path, spec.transcript_path
         wait = round(began - self._began, 6)
-        data = {"queue_wait": wait, "log_path": str(spec.log_path), "agent": worker.agent}
+        data = {
+            "queue_wait": wait,
+            "log_path": str(spec.log_path),
+            "agent": worker.agent,
+            "continues": spec.continues,
+            "session_id": spec.resume_id,
+        }
         self._emit(EventKind.ATTEMPT_STARTED, data, worker_id, number)
 
         def end(report: AttemptReport) -> None:
@@ -373,11 +412,13 @@ class Run:
     def _left_s(self) -> float | None:
         """Seconds until the run's own time limit; None without one."""
         limit = self.plan.config.timeout
-        return None if limit is None else max(0.0, self._began + limit - self.clock.monotonic())
+        return None if limit is None else max(0.0, self._limit_from + limit - self.clock.monotonic())
 
     def _spec(self, worker: Worker, number: int) -> AttemptSpec:
         config, task = self.plan.config, worker.task
         commits = [commit for need in task.needs if (commit := self._results[need].commit)]
+        goes_on = worker.going_on
+        worker.going_on = None
         return AttemptSpec(
             run_id=self.run_id,
             task=replace(
@@ -391,6 +432,8 @@ class Run:
             directory=self.directory / "attempts" / f"{task.id}@{number}",
             config_dir=self.directory / "agents" / task.id,
             login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
+            resume_id=goes_on.session_id if goes_on else None,
+            continues=goes_on.workspace if goes_on else None,
             needs=(*self.plan.built_on.get(task.id, ()), *commits),
             setup=config.setup,
             setup_timeout_s=config.setup_timeout,

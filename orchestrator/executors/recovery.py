@@ -23,6 +23,15 @@ def end_orphans() -> list[int]:
     return ended
 
 
+def end_run(folder: Path) -> list[int]:
+    """End every process of a run whose lock the caller holds; return those that could not be ended."""
+    remove_orphans(folder)
+    left = remove_orphans(folder)
+    if not left:
+        remove_run_tmp(folder.name)
+    return left
+
+
 def _folder(run_id: str) -> Path | None:
     try:
         folder = run_dir(run_id)

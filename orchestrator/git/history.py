@@ -30,6 +30,13 @@ def resolve_commits(
     return [None if b" " in line else line.decode("ascii") for line in lines]
 
 
+def list_branches(git_dir: Path, prefix: str) -> list[str]:
+    """Return the names of the branches below `prefix`, which ends with a slash."""
+    argv = ["for-each-ref", "--format=%(refname)", f"refs/heads/{prefix}"]
+    lines = run_git(argv, git_dir=git_dir).stdout.decode("utf-8", "surrogateescape").splitlines()
+    return [line.removeprefix("refs/heads/") for line in lines]
+
+
 def commit_tree(shield: Shield, tree: str, parents: Sequence[str], *, author: str, message: str) -> str:
     """Commit `tree`; neither hooks nor signing are part of it."""
     argv = ["commit-tree", tree, *(word for parent in parents for word in ("-p", parent))]

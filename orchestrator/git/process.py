@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,10 @@ _SETTINGS = (
 )
 
 
+#: Descriptors that every git started from this thread or task keeps open, such as that of a run's lock.
+_HELD: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
+
+
 @dataclass(frozen=True, slots=True)
 class GitOutput:
     """What a git command wrote, and how it ended."""
@@ -49,6 +54,11 @@ class GitOutput:
     stdout: bytes
     stderr: bytes
     exit_code: int
+
+
+def hold_in_children(*descriptors: int) -> None:
+    """Let every git that this thread starts from now on keep the descriptors open until it ends."""
+    _HELD.set(descriptors)
 
 
 def run_git(
@@ -81,7 +91,7 @@ def run_git(
             stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=pass_fds,
+            pass_fds=(*pass_fds, *_HELD.get()),
             start_new_session=True,  # a terminal's Ctrl-C must not end git half-way
         )
     except (OSError, ValueError) as err:

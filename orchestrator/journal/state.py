@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import JournalError
 from orchestrator.journal.runs import is_live, journal_path
 from orchestrator.journal.store import read_events
-from orchestrator.journal.worker_state import WORKER_EVENTS, Interval, WorkerState
+from orchestrator.journal.worker_state import WORKER_EVENTS, Interval, WorkerState, cut_off, start_again
 from orchestrator.model.event import Event, EventKind, Phase, RunStatus
 
 
@@ -32,8 +32,11 @@ class RunState:
     status: RunStatus = RunStatus.RUNNING
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    wall_seconds: float | None = None  #: None until the run's end
     budget: Mapping[str, Any] | None = None  #: what is gone of it, at the run's end
+    wall_seconds: float | None = None  #: None until the run's end; without the time it was down
+    resumed_at: datetime | None = None  #: last
+    resumes: int = 0
+    elapsed_before: float = 0.0  #: seconds until it was resumed last
     stopping: str | None = None  #: why the run is being stopped
     stopping_detail: str | None = None
     paused: str | None = None  #: why nothing new starts at present
@@ -57,9 +60,12 @@ class RunState:
         """Seconds from the run's start to its end, or to the last that is known of it."""
         if self.wall_seconds is not None:
             return self.wall_seconds
-        if self.started_at is None or self.seen_at is None:
-            return 0.0
-        return max(0.0, (self.seen_at - self.started_at).total_seconds())
+        return self.elapsed_at(self.seen_at) if self.seen_at else 0.0
+
+    def elapsed_at(self, now: datetime) -> float:
+        """As `elapsed`, of a run that goes on until `now`. The time that it was down does not count."""
+        since = self.resumed_at or self.started_at
+        return self.elapsed_before + max(0.0, (now - since).total_seconds()) if since else 0.0
 
     @property
     def done(self) -> int:
@@ -132,6 +138,24 @@ def _run_started(state: RunState, event: Event) -> None:
         )
 
 
+def _run_resumed(state: RunState, event: Event) -> None:
+    data = event.data
+    state.status = RunStatus.RUNNING
+    state.resumed_at, state.elapsed_before = event.at, float(data["elapsed_s"])
+    state.resumes += 1
+    state.pid, state.version = data.get("pid"), str(data.get("version") or "")
+    state.boundary = str(data.get("boundary") or state.boundary)
+    state.max_workers = data.get("max_workers") or state.max_workers
+    state.timeout_s = data.get("timeout_s")
+    state.finished_at = state.wall_seconds = None
+    state.stopping = state.stopping_detail = state.paused = state.paused_detail = None
+    again = set(data["again"])
+    for worker in state.workers.values():
+        cut_off(worker, state.elapsed_before)
+        if worker.id in again:
+            start_again(worker, state.elapsed_before, event.at)
+
+
 def _run_stopping(state: RunState, event: Event) -> None:
     state.stopping = event.data["reason"]
     state.stopping_detail = event.data.get("detail")
@@ -196,6 +220,7 @@ def _run_finished(state: RunState, event: Event) -> None:
 
 _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.RUN_STARTED: _run_started,
+    EventKind.RUN_RESUMED: _run_resumed,
     EventKind.RUN_STOPPING: _run_stopping,
     EventKind.RUN_PAUSED: _run_paused,
     EventKind.RUN_UNPAUSED: _run_unpaused,

@@ -86,8 +86,11 @@ class Journal:
         self._connection = database.open_writer(path)
         self._requests = database.open_reader(path)
         self._request_lock = threading.Lock()
-        self._last_request = 0
         with database.said_of(path):
+            # What was asked of the run before, it has heard or died of.
+            self._last_request = self._connection.execute(
+                "SELECT ifnull(max(id), 0) FROM requests"
+            ).fetchone()[0]
             self._next_seq = (
                 1 + self._connection.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
             )

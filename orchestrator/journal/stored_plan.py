@@ -45,7 +45,7 @@ def store_plan(
     document = {
         "version": 1,
         "config": config.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        "tasks": {task.id: _to_json(task) for task in tasks},
+        "tasks": {task.id: task_to_json(task) for task in tasks},
         "base_commit": base_commit,
     }
     document = _masked(document, mask, (), withheld)
@@ -59,7 +59,7 @@ def load_plan(folder: Path) -> StoredPlan:
         document = json.loads(path.read_bytes())
         return StoredPlan(
             config=OrchestratorConfig(**document["config"]),
-            tasks=tuple(_from_json(task) for task in document["tasks"].values()),
+            tasks=tuple(task_from_json(task) for task in document["tasks"].values()),
             base_commit=document["base_commit"],
             withheld=tuple(document["withheld"]),
         )
@@ -69,12 +69,12 @@ def load_plan(folder: Path) -> StoredPlan:
         raise JournalError(f"what the run was asked to do is damaged: {path}: {err}", hint=_HINT) from err
 
 
-def _to_json(task: Task) -> dict[str, Any]:
+def task_to_json(task: Task) -> dict[str, Any]:
     values = {f.name: getattr(task, f.name) for f in fields(task)}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
-def _from_json(document: Mapping[str, Any]) -> Task:
+def task_from_json(document: Mapping[str, Any]) -> Task:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
     }

@@ -33,6 +33,8 @@ class AttemptState:
     error_message: str | None = None
     resources: Mapping[str, Any] | None = None
     told: tuple[float | None, int | None] = (None, None)  #: what it cost, in US dollars and in tokens
+    session_id: str | None = None  #: the agent's own
+    workspace: int = 1  #: the attempt whose workspace it works in
 
 
 @dataclass(slots=True)
@@ -95,7 +97,10 @@ class WorkerState:
 def _attempt_started(worker: WorkerState, event: Event) -> None:
     start = float(event.data["queue_wait"])
     worker.attempt = event.attempt or worker.attempt + 1
-    worker.attempts.append(AttemptState(worker.attempt, start, event.at))
+    attempt = AttemptState(worker.attempt, start, event.at)
+    attempt.session_id = event.data.get("session_id")
+    attempt.workspace = event.data.get("continues") or worker.attempt
+    worker.attempts.append(attempt)
     worker.log_path = event.data.get("log_path")
     worker.agent = event.data.get("agent") or worker.agent
     worker.pids = []
@@ -110,6 +115,8 @@ def _workspace_created(worker: WorkerState, event: Event) -> None:
     worker.workspace = event.data["path"]
     worker.branch = event.data.get("branch")
     worker.start_commit = event.data.get("start_commit")
+    if worker.attempts:
+        worker.attempts[-1].workspace = event.data.get("of_attempt") or worker.attempt
 
 
 def _attempt_phase(worker: WorkerState, event: Event) -> None:
@@ -154,6 +161,8 @@ def _permission_decided(worker: WorkerState, event: Event) -> None:
 
 def _agent_session(worker: WorkerState, event: Event) -> None:
     worker.session_id = event.data["session_id"]
+    if worker.attempts:
+        worker.attempts[-1].session_id = worker.session_id
 
 
 def _agent_message(worker: WorkerState, event: Event) -> None:
@@ -209,6 +218,23 @@ def _wait_for(worker: WorkerState, what: Mapping[str, Any] | None, at: datetime)
         waited = max(0.0, (at - worker.waiting_since).total_seconds())
         worker.waits[reason] = worker.waits.get(reason, 0.0) + waited
     worker.waiting, worker.waiting_since = what, at
+
+
+def cut_off(worker: WorkerState, at: float) -> None:
+    """End what was going on when the run died, `at` seconds after its start."""
+    if worker.attempts and worker.attempts[-1].end is None:
+        attempt = worker.attempts[-1]
+        attempt.end = max(attempt.start, at)
+        attempt.status, attempt.error_kind = "cancelled", "run_died"
+    if worker.intervals and worker.intervals[-1].end is None:
+        worker.intervals[-1].end = max(worker.intervals[-1].start, at)
+    worker.pids = []
+
+
+def start_again(worker: WorkerState, start: float, at: datetime) -> None:
+    """Let a worker queue again, whatever came of it before."""
+    worker.result = worker.kept = None
+    _enter(worker, Phase.QUEUED, start, at)
 
 
 def _enter(worker: WorkerState, phase: Phase, start: float, at: datetime) -> None:

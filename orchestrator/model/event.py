@@ -9,13 +9,17 @@ run.stopping          reason (`interrupt`, `request`, `timeout`, `halt`, `budget
 run.paused            reason (`disk_full`, `journal`), detail: nothing new starts, what runs goes on
 run.unpaused          reason, paused_s
 run.woke              slept_s: the machine was suspended that long; deadlines leave it out
+run.resumed           pid, version, elapsed_s (of the run so far, without the time it was down), reason
+                      (`resume`, `retry`), again (ids of the workers that start again), boundary, max_workers,
+                      timeout_s
 conflicts.overlap     a, b, file, kind: seen in what two workers have made so far, once for each
 conflicts.found       pairs: [{a, b, files, conflicts: [{kind, files, hunks}]}], order, conflicting, target,
                       against_target, resolved, hints: [{kind, a, b, files, what, text}]
 run.finished          status (a `RunStatus`), wall_seconds, budget (null without one): cost_usd, tokens,
                       spent_usd, spent_tokens
-attempt.started       log_path, queue_wait, agent (which may be one that the task fell over to)
-workspace.created     path, branch, start_commit
+attempt.started       log_path, queue_wait, agent (which may be one that the task fell over to); continues,
+                      session_id: the attempt whose workspace, and the agent's session, that go on, or null
+workspace.created     path, branch, start_commit, of_attempt (whose it was; this one's when it is new)
 attempt.phase         phase (a `Phase`)
 process.started       pid, argv, terminal
 permission.requested  request_id, tool, path, command, arguments
@@ -60,6 +64,7 @@ class EventKind(StrEnum):
     """Names of everything that is journalled, in past tense."""
 
     RUN_STARTED = "run.started"
+    RUN_RESUMED = "run.resumed"
     RUN_STOPPING = "run.stopping"
     RUN_PAUSED = "run.paused"
     RUN_UNPAUSED = "run.unpaused"

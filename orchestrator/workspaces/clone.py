@@ -17,18 +17,13 @@ from orchestrator.workspaces.checkout import WHOLE, remove_last
 from orchestrator.workspaces.clone_folder import write_clone
 from orchestrator.workspaces.copying import copy_into
 from orchestrator.workspaces.hub import Base, ensure_base, ensure_hub, hub_lock, hub_of, write_record
+from orchestrator.workspaces.names import SHIELDS, START_COMMIT, branch_name, workspace_name
 from orchestrator.workspaces.overlay import mount
 from orchestrator.workspaces.own_clone import CloneWorkspace
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.recorded import reopened
 from orchestrator.workspaces.salvage import salvage_ignored_too
-from orchestrator.workspaces.worktree import (
-    SHIELDS,
-    START_COMMIT,
-    branch_name,
-    join_needs,
-    make_room,
-    workspace_name,
-)
+from orchestrator.workspaces.worktree import join_needs, make_room
 
 
 class CloneWorkspaces:
@@ -63,6 +58,13 @@ class CloneWorkspaces:
         """Make the workspace of one attempt; `needs` are the commits it builds on. Raises WorkspaceError."""
         call = partial(self._create, worker_id, attempt, tuple(needs))
         return await in_pool(self._pool, call, undo=lambda made: made.remove_now())
+
+    async def reopen(self, worker_id: str, attempt: int) -> CloneWorkspace | None:
+        """Return the workspace of an earlier attempt; None when it is not whole."""
+        names = (self._repo, self._run_id, self._directory, workspace_name(worker_id, attempt))
+        call = partial(reopened, *names, author=self._author, pool=self._pool)
+        found = await in_pool(self._pool, call)
+        return found if isinstance(found, CloneWorkspace) else None
 
     def _create(self, worker_id: str, attempt: int, needs: tuple[str, ...]) -> CloneWorkspace:
         name = workspace_name(worker_id, attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,12 +10,11 @@ from pathlib import Path
 
 from orchestrator.errors import WorkspaceError
 from orchestrator.git.repository import Repository
-from orchestrator.git.shield import Shield
-from orchestrator.git.worktrees import entries_under, remove_tree
+from orchestrator.git.worktrees import remove_tree
 from orchestrator.workspaces.checkout import StrayWorkError, WorktreeWorkspace
-from orchestrator.workspaces.hub import RECORD, read_record
+from orchestrator.workspaces.names import SHIELDS
 from orchestrator.workspaces.own_clone import CloneWorkspace
-from orchestrator.workspaces.worktree import SHIELDS, START_COMMIT, branch_name
+from orchestrator.workspaces.recorded import recorded_workspaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +27,23 @@ class Leftovers:
 
 
 def remove_leftovers(
-    repo: Repository, run_id: str, directory: Path, *, author: str, dry_run: bool = False
+    repo: Repository,
+    run_id: str,
+    directory: Path,
+    *,
+    author: str,
+    dry_run: bool = False,
+    only: Callable[[str], bool] | None = None,
 ) -> Leftovers:
     """Remove the workspaces of a run whose processes are all gone; `directory` is where it kept them.
 
-    What is uncommitted is committed first. Branches that hold work stay.
+    What is uncommitted is committed first. Branches that hold work stay. `only` picks
+    workspaces by name.
     """
     directory = directory.resolve()
     removed, kept, faults = [], [], []
     with ThreadPoolExecutor(max_workers=1) as pool:
-        for workspace in _workspaces(repo, run_id, directory, author, pool):
+        for workspace in recorded_workspaces(repo, run_id, directory, author, pool, only=only):
             try:
                 kept += _branches_with_work(workspace, dry_run=dry_run)
                 if not dry_run:
@@ -45,47 +51,9 @@ def remove_leftovers(
                 removed.append(workspace.path)
             except WorkspaceError as err:
                 faults.append(str(err))
-    if not dry_run and not faults:
+    if not dry_run and not faults and only is None:
         _remove_rest(directory)
     return Leftovers(removed=tuple(removed), kept=tuple(kept), faults=tuple(faults))
-
-
-def _workspaces(
-    repo: Repository, run_id: str, directory: Path, author: str, pool: ThreadPoolExecutor
-) -> Iterator[WorktreeWorkspace | CloneWorkspace]:
-    """Every workspace that is recorded, whole or not: its shield is made first and removed last."""
-    shields = directory / SHIELDS
-    entries = {place: entry for entry, place in entries_under(repo.common_dir, directory)}
-    for shield in sorted(shields.iterdir()) if shields.is_dir() else ():
-        path, start = directory / shield.name, shield / START_COMMIT
-        if not start.is_file():
-            continue  # its making ended before there was anything else
-        branch = branch_name(run_id, shield.name)
-        guard = Shield(git_dir=shield, objects=repo.common_dir / "objects")
-        if (shield / RECORD).is_file():
-            hub, base = read_record(shield)
-            yield CloneWorkspace(
-                path=path,
-                branch=branch,
-                start_commit=start.read_text(),
-                common_dir=repo.common_dir,
-                hub=hub,
-                base=base,
-                shield=guard,
-                author=author,
-                pool=pool,
-            )
-            continue
-        yield WorktreeWorkspace(
-            path=path,
-            branch=branch,
-            start_commit=start.read_text(),
-            common_dir=repo.common_dir,
-            entry=entries.get(path, shield / "no-entry"),
-            shield=guard,
-            author=author,
-            pool=pool,
-        )
 
 
 def _branches_with_work(workspace: WorktreeWorkspace | CloneWorkspace, *, dry_run: bool) -> list[str]:

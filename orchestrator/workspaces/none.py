@@ -44,6 +44,10 @@ class NoWorkspaces:
         start = None if before is None else before.head
         return OwnFolder(self._path, None, start, repo=repo, before=before, pool=self._pool)
 
+    async def reopen(self, worker_id: str, attempt: int) -> OwnFolder:
+        """Return the folder: there is no other."""
+        return await self.create(worker_id, attempt, ())
+
 
 @dataclass(frozen=True, slots=True)
 class OwnFolder:

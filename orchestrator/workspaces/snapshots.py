@@ -22,8 +22,8 @@ from orchestrator.git.shield import Shield
 from orchestrator.git.worktrees import entries_under
 from orchestrator.workspaces.checkout import WHOLE
 from orchestrator.workspaces.hub import RECORD, hub_of, read_record
+from orchestrator.workspaces.names import SHIELDS, START_COMMIT
 from orchestrator.workspaces.overlay import is_mounted
-from orchestrator.workspaces.worktree import SHIELDS, START_COMMIT
 
 #: Bytes. Hashing a larger file again and again costs more than the answer is worth.
 LARGEST_FILE = 64 << 20

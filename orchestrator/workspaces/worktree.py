@@ -15,16 +15,12 @@ from orchestrator.git.worktrees import add_worktree
 from orchestrator.state_file import write_state_file
 from orchestrator.workspaces.checkout import WHOLE, WorktreeWorkspace, remove_last
 from orchestrator.workspaces.copying import copy_fault, copy_into
+from orchestrator.workspaces.names import INTEGRATION, SHIELDS, START_COMMIT, branch_name, workspace_name
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.recorded import reopened
 from orchestrator.workspaces.salvage import salvage_ignored_too
 
 __all__ = ["WorktreeWorkspaces", "branch_name", "copy_fault", "workspace_name"]
-
-#: Beside the workspaces, and no worker's name: ids start with a letter or a digit.
-SHIELDS = ".shields"
-START_COMMIT = "start-commit"
-#: The last part of the branch that workers' branches are landed on.
-INTEGRATION = "integration"
 
 
 class WorktreeWorkspaces:
@@ -55,6 +51,13 @@ class WorktreeWorkspaces:
         """Make the workspace of one attempt; `needs` are the commits it builds on. Raises WorkspaceError."""
         call = partial(self._create, worker_id, attempt, tuple(needs))
         return await in_pool(self._pool, call, undo=lambda made: made.remove_now())
+
+    async def reopen(self, worker_id: str, attempt: int) -> WorktreeWorkspace | None:
+        """Return the workspace of an earlier attempt; None when it is not whole."""
+        names = (self._repo, self._run_id, self._directory, workspace_name(worker_id, attempt))
+        call = partial(reopened, *names, author=self._author, pool=self._pool)
+        found = await in_pool(self._pool, call)
+        return found if isinstance(found, WorktreeWorkspace) else None
 
     def _create(self, worker_id: str, attempt: int, needs: tuple[str, ...]) -> WorktreeWorkspace:
         name = workspace_name(worker_id, attempt)
@@ -126,16 +129,6 @@ def make_room(shielding: Path) -> bool:
             return False
         return True
     raise WorkspaceError(f"cannot make the folder {shielding}")
-
-
-def workspace_name(worker_id: str, attempt: int) -> str:
-    """The folder of one attempt, and the last part of its branch."""
-    return worker_id if attempt == 1 else f"{worker_id}@{attempt}"
-
-
-def branch_name(run_id: str, name: str) -> str:
-    """The branch of one attempt. That of the landing has its name for itself, also where case is lost."""
-    return f"orchestrator/{run_id}/{name}" + ("@1" if name.lower() == INTEGRATION else "")
 
 
 def integration_branch(run_id: str) -> str:
