@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.attempt.attempt import STOPPED
-from orchestrator.core.conditions import opening_state
+from orchestrator.core.conditions import ledger_of, opening_state
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.results import GoingOn, Worker
-from orchestrator.core.scheduler import Amount, Ledger, SchedulerState
+from orchestrator.core.scheduler import SchedulerState
 from orchestrator.journal.runs import RunLock
 from orchestrator.journal.state import RunState
 from orchestrator.journal.worker_state import WorkerState
@@ -58,14 +58,8 @@ class Earlier:
 
     def opening_state(self, plan: RunPlan) -> SchedulerState:
         """Return the scheduler's state to go on from. What was spent counts; retries count anew."""
-        keys = plan.config.budget
-        spent = {
-            worker.id: _spent(worker, Amount(keys.expected_cost, keys.expected_tokens))
-            for worker in self.state.workers.values()
-            if worker.attempts
-        }
         ended = {worker_id: result.status for worker_id, result in self.kept.items()}
-        ledger = Ledger(spent=sum(spent.values(), Amount()), by_task=spent)
+        ledger = ledger_of(plan.config, plan.tasks, self.state)
         return opening_state(plan, ended=ended, attempts=self.attempts, ledger=ledger)
 
     def remind(self, worker: Worker) -> None:
@@ -129,14 +123,6 @@ def _with_dependents(state: RunState, chosen: set[str]) -> tuple[str, ...]:
         grown = not skipped <= chosen
         chosen = chosen | skipped
     return tuple(worker_id for worker_id in state.workers if worker_id in chosen)
-
-
-def _spent(worker: WorkerState, usual: Amount) -> Amount:
-    """What its attempts used; what none of them told counts as the usual amount, never as nothing."""
-    usage = worker.usage
-    counts = [count for count in (usage.input_tokens, usage.output_tokens) if count is not None]
-    cost = usual.cost if usage.cost_usd is None else usage.cost_usd
-    return Amount(cost, sum(counts) if counts else usual.tokens)
 
 
 def _unfinished(worker: WorkerState) -> TaskResult:

@@ -35,8 +35,8 @@ from orchestrator.ports import Clock, DurableSink, Sandbox, Wrap
 from orchestrator.safe_text import last_line
 from orchestrator.secrets import Mask
 from orchestrator.sessions.spawner import Spawner
-from orchestrator.workspaces.names import INTEGRATION, integration_branch, make_room
 from orchestrator.workspaces.pool import in_pool
+from orchestrator.workspaces.worktree import INTEGRATION, integration_branch, make_room
 
 #: What a shell says of a command that is not there, or cannot be executed.
 _CANNOT_START = frozenset({126, 127})

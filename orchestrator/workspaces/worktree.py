@@ -20,7 +20,15 @@ from orchestrator.workspaces.pool import in_pool
 from orchestrator.workspaces.recorded import reopened
 from orchestrator.workspaces.salvage import salvage_ignored_too
 
-__all__ = ["WorktreeWorkspaces", "branch_name", "copy_fault", "workspace_name"]
+__all__ = [
+    "INTEGRATION",
+    "SHIELDS",
+    "START_COMMIT",
+    "WorktreeWorkspaces",
+    "branch_name",
+    "copy_fault",
+    "workspace_name",
+]
 
 
 class WorktreeWorkspaces:
