@@ -156,7 +156,11 @@ def landing_lines(landing: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]
         flaky = sum(gate["flaky"] for gate in ran)
         cached = sum(gate["cached"] for gate in ran)
         failed = sum(not gate["passed"] for gate in ran)
-        facts = [f"{len(ran)} gates", f"{failed} failed", f"{cached} certified before"]
+        facts = [
+            f"{len(ran)} {'gate' if len(ran) == 1 else 'gates'}",
+            f"{failed} failed",
+            f"{cached} certified before",
+        ]
         lines.append("gates     " + ", ".join([*facts, *([f"{flaky} flaky"] if flaky else [])]))
     if into := landing.get("into"):
         done = (

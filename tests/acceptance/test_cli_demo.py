@@ -22,10 +22,10 @@ def test_the_demo_runs_eight_workers_at_once_and_says_how_to_look(person: Person
     assert "Workers executed simultaneously! ✓" in shown.stdout
     assert "up to 8 at once" in shown.stdout
     assert "<html" in (folder / "report.html").read_text()
-    merge = re.search(r"^  git .*?(merge .*)$", shown.stdout, re.MULTILINE)
+    merge = re.search(r"^  git (merge --ff-only \S+)$", shown.stdout, re.MULTILINE)
     assert merge
     repo = folder / "microblog"
-    subprocess.run(["sh", "-c", f"git {merge[1]}"], cwd=repo, env=person.env, check=True)
+    subprocess.run(["git", *merge[1].split()], cwd=repo, env=person.env, check=True)
     tests = subprocess.run(
         [sys.executable, "-m", "unittest"], cwd=repo, capture_output=True, text=True, check=False
     )
@@ -39,6 +39,7 @@ def test_the_contended_demo_as_json(person: Person, tmp_path: Path) -> None:
     report = json.loads(shown.stdout)
     assert shown.returncode == 0
     assert all("pyproject.toml" in result["files_changed"] for result in report["results"])
+    assert (len(report["landing"]["landed"]), report["landing"]["held"]) == (8, [])
 
 
 def test_the_demo_leaves_folders_of_others_alone(person: Person) -> None:

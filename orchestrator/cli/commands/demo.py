@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from orchestrator.cli.options import json_option, no_progress_option, read_duration
 from orchestrator.cli.output import write, write_json
-
-if TYPE_CHECKING:
-    from orchestrator.git.repository import Repository
 
 _WORKERS = 8
 
@@ -40,18 +37,19 @@ def command(folder: Path | None, unit: float, contended: bool, no_progress: bool
     """Watch eight demo agents build a small project at once; needs no key and no network.
 
     Makes a fresh git repository with the scaffold of a small blogging platform. Eight scripted agents
-    build a module each, in a worktree and on a branch of their own; their tests are run; the measured
-    times say whether all worked at once. The folder stays for you to look at.
+    build a module each, in a workspace and on a branch of their own; their tests are run; the measured
+    times say whether all worked at once; what they built is put together on one branch, and tested
+    again. The folder stays for you to look at.
 
     \b
     Example:
       orchestrator demo
       orchestrator demo --dir ~/microblog-demo --unit 1s
     """
-    from orchestrator.cli.execution import EXIT_CODES, carry_out
+    from orchestrator.cli.execution import carry_out, exit_code
     from orchestrator.config import OrchestratorConfig
     from orchestrator.core.plan import prepare
-    from orchestrator.demo.microblog import build_repository, microblog_tasks, task_file_text
+    from orchestrator.demo.microblog import build_repository, microblog_gate, microblog_tasks, task_file_text
     from orchestrator.journal.state import load_state
     from orchestrator.model.event import RunStatus
     from orchestrator.report.build import build_report
@@ -63,7 +61,8 @@ def command(folder: Path | None, unit: float, contended: bool, no_progress: bool
     build_repository(repo)
     tasks = microblog_tasks(unit, "contended" if contended else "clean")
     (folder / "tasks.yaml").write_text(task_file_text(tasks), encoding="utf-8")
-    plan = prepare(OrchestratorConfig(repo=repo, agent="demo", max_workers=_WORKERS), tasks)
+    settings = {"repo": repo, "agent": "demo", "max_workers": _WORKERS, "land": True}
+    plan = prepare(OrchestratorConfig(**settings, verify=[microblog_gate()]), tasks)
     run = carry_out(plan, events=None, show_progress=not no_progress)
     state = load_state(run.directory)
     report = build_report(state)
@@ -74,9 +73,9 @@ def command(folder: Path | None, unit: float, contended: bool, no_progress: bool
         write(render_text(report))
         _show_verdict(report)
         _show_places(report, folder)
-        if not contended and run.status is RunStatus.SUCCEEDED:
-            _show_merging(report, plan.repository)
-    return EXIT_CODES[run.status]
+        if run.status is RunStatus.SUCCEEDED and not report["landing"]["held"]:
+            _show_result(report)
+    return exit_code(run)
 
 
 def _new_folder(folder: Path | None) -> Path:
@@ -116,12 +115,10 @@ def _show_places(report: Mapping[str, Any], folder: Path) -> None:
     write(f"task file   {folder / 'tasks.yaml'}")
 
 
-def _show_merging(report: Mapping[str, Any], repository: Repository | None) -> None:
-    """The branches of this variant fit together, which a newcomer can see for themselves."""
-    somebody = "" if repository and repository.identity else " -c user.name=me -c user.email=me@localhost"
-    branches = f"'refs/heads/orchestrator/{report['run_id']}/*'"
+def _show_result(report: Mapping[str, Any]) -> None:
+    """All modules are on one branch, which a newcomer can take over and start."""
     write("\nLook at what they built:")
     write(f"  cd {report['repo']}")
-    write(f"  git{somebody} merge -q $(git for-each-ref --format='%(refname)' {branches})")
+    write(f"  git merge --ff-only {report['landing']['branch']}")
     write("  python3 -m unittest     # all modules together")
     write("  python3 -m microblog    # serves it on http://127.0.0.1:8000")

@@ -184,9 +184,14 @@ def microblog_tasks(
     )
 
 
+def microblog_gate() -> str:
+    """Return the command that runs the tests of all modules together."""
+    return f"{shlex.quote(sys.executable)} -B -m unittest"
+
+
 def _verify(module: _Module) -> str:
     """The module is there, and its own tests pass."""
-    return f"test -f {module.files[0]} && {shlex.quote(sys.executable)} -B -m unittest {module.check}"
+    return f"test -f {module.files[0]} && {microblog_gate()} {module.check}"
 
 
 def _prompt(module: _Module, unit_s: float, variant: Variant) -> str:
@@ -233,7 +238,8 @@ _Dumper.add_representer(str, _represent_text)
 
 def task_file_text(tasks: Sequence[Task]) -> str:
     """Return the same tasks as a task file, for `orchestrator run`."""
-    document = {"version": 1, "agent": "demo", "tasks": [_entry(task) for task in tasks]}
+    gate = {"verify": [microblog_gate()], "land": True}
+    document = {"version": 1, "agent": "demo", **gate, "tasks": [_entry(task) for task in tasks]}
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
