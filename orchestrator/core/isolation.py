@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator import config
 from orchestrator.core.plan import RunPlan
+from orchestrator.landing.manifests import rules_of, settle_known
 from orchestrator.ports import Sandbox, Workspaces
 from orchestrator.sandbox.opening import open_sandbox
 from orchestrator.workspaces.clone import CloneWorkspaces
@@ -35,6 +36,7 @@ def make_workspaces(plan: RunPlan, run_id: str, pool: Executor) -> Workspaces:
         copy_files=plan.config.copy_files,
         salvage_ignored=plan.config.salvage_ignored,
         pool=pool,
+        settle=partial(settle_known, rules=rules_of(plan.config)),
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.errors import GitError
 from orchestrator.git.process import describe_failure, run_git
 from orchestrator.git.shield import Shield
+
+#: Merges two commits that git alone cannot merge: returns the tree, None if it cannot either.
+Settle = Callable[[Shield, str, str], str | None]
 
 
 class MergeConflictError(GitError):
@@ -45,10 +48,12 @@ def commit_tree(shield: Shield, tree: str, parents: Sequence[str], *, author: st
     return output.stdout.decode("ascii").strip()
 
 
-def join(shield: Shield, first: str, second: str, *, author: str, message: str) -> str:
+def join(
+    shield: Shield, first: str, second: str, *, author: str, message: str, settle: Settle | None = None
+) -> str:
     """Return a commit that holds both: one of them if it contains the other, else their merge in memory.
 
-    Raises MergeConflictError.
+    `settle` is asked about what git cannot merge. Raises MergeConflictError.
     """
     if first == second:
         return first
@@ -59,7 +64,14 @@ def join(shield: Shield, first: str, second: str, *, author: str, message: str) 
         return first
     if not base:
         raise MergeConflictError(first, second, ())
-    return commit_tree(shield, _merge(shield, first, second), (first, second), author=author, message=message)
+    try:
+        tree = _merge(shield, first, second)
+    except MergeConflictError:
+        settled = settle(shield, first, second) if settle else None
+        if settled is None:
+            raise
+        tree = settled
+    return commit_tree(shield, tree, (first, second), author=author, message=message)
 
 
 def is_ancestor(shield: Shield, old: str, new: str) -> bool:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from orchestrator.config import OrchestratorConfig
-from orchestrator.git.merging import Conflict, Merge, Resolution, Version, changes_since
+from orchestrator.git.merging import Conflict, Merge, Resolution, Version, changes_since, merge_all
 from orchestrator.git.replacing import read_objects, replace_blobs, write_blob
 from orchestrator.git.shield import Shield
 from orchestrator.landing.structured import can_merge_manifest, is_manifest, merge_manifest
@@ -89,6 +89,13 @@ def advice(files: Sequence[str]) -> str | None:
     if changelogs := [path for path in files if PurePosixPath(path).name.lower().startswith("change")]:
         return f"`union` can keep both sides' lines of {PurePosixPath(changelogs[0]).name}"
     return None
+
+
+def settle_known(shield: Shield, ours: str, theirs: str, *, rules: MergeRules) -> str | None:
+    """Return the merged tree of two commits if nothing stays in conflict. Lock files are those of `ours`."""
+    (merge,) = merge_all(shield, [(ours, theirs)])
+    settled = resolve_known(shield, merge, base=ours, ours=ours, theirs=theirs, rules=rules)
+    return None if settled.conflicts else settled.tree
 
 
 def foresee(

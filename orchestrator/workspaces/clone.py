@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from orchestrator.errors import GitError, WorkspaceError
+from orchestrator.git.history import Settle
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.transfer import create_branch, list_refs
@@ -41,6 +42,7 @@ class CloneWorkspaces:
         salvage_ignored: bool = False,
         pool: Executor,
         overlay: bool,
+        settle: Settle | None = None,
     ) -> None:
         self._repo = repo
         self._hub = hub_of(repo)
@@ -51,6 +53,7 @@ class CloneWorkspaces:
         self._copy_files = copy_files
         self._salvage_ignored = salvage_ignored
         self._pool = pool
+        self._settle = settle
         self._overlay = overlay
         self._base: Base | None = None
 
@@ -76,7 +79,8 @@ class CloneWorkspaces:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
             if self._salvage_ignored:
                 salvage_ignored_too(shielding, self._copy_files)
-            start = join_needs(shield, self._base_commit, needs, author=self._author, worker_id=worker_id)
+            commits = (self._base_commit, *needs)
+            start = join_needs(shield, commits, author=self._author, worker_id=worker_id, settle=self._settle)
             return self._fill(self._begin(path, shield, start))
         except (GitError, OSError) as err:
             remove_last(shielding)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.errors import GitError, WorkspaceError
-from orchestrator.git.history import MergeConflictError, join
+from orchestrator.git.history import MergeConflictError, Settle, join
 from orchestrator.git.repository import Repository
 from orchestrator.git.shield import Shield
 from orchestrator.git.worktrees import add_worktree
@@ -45,6 +45,7 @@ class WorktreeWorkspaces:
         copy_files: tuple[str, ...],
         salvage_ignored: bool = False,
         pool: Executor,
+        settle: Settle | None = None,
     ) -> None:
         self._repo = repo
         self._run_id = run_id
@@ -54,6 +55,7 @@ class WorktreeWorkspaces:
         self._copy_files = copy_files
         self._salvage_ignored = salvage_ignored
         self._pool = pool
+        self._settle = settle
 
     async def create(self, worker_id: str, attempt: int, needs: Sequence[str]) -> WorktreeWorkspace:
         """Make the workspace of one attempt; `needs` are the commits it builds on. Raises WorkspaceError."""
@@ -77,7 +79,8 @@ class WorktreeWorkspaces:
             shield = self._repo.shield(shielding, head=self._base_commit, ignore=self._copy_files)
             if self._salvage_ignored:
                 salvage_ignored_too(shielding, self._copy_files)
-            start = join_needs(shield, self._base_commit, needs, author=self._author, worker_id=worker_id)
+            commits = (self._base_commit, *needs)
+            start = join_needs(shield, commits, author=self._author, worker_id=worker_id, settle=self._settle)
             return self._fill(path, shield, start)
         except (GitError, OSError) as err:
             remove_last(shielding)
@@ -112,12 +115,18 @@ class WorktreeWorkspaces:
         return made
 
 
-def join_needs(shield: Shield, base: str, needs: Sequence[str], *, author: str, worker_id: str) -> str:
-    """Return a commit that holds the base and all of `needs`. Raises WorkspaceError when they conflict."""
-    start = base
+def join_needs(
+    shield: Shield, commits: Sequence[str], *, author: str, worker_id: str, settle: Settle | None = None
+) -> str:
+    """Return a commit that holds all of `commits`: the base and what is needed. Raises WorkspaceError.
+
+    `settle` is asked about what git cannot merge.
+    """
+    message = f"Join what {worker_id} needs"
+    start, *needs = commits
     for need in needs:
         try:
-            start = join(shield, start, need, author=author, message=f"Join what {worker_id} needs")
+            start = join(shield, start, need, author=author, message=message, settle=settle)
         except MergeConflictError as err:
             raise WorkspaceError(
                 f"the work that {worker_id} needs cannot be joined: {err.message}",

@@ -83,3 +83,17 @@ def test_a_command_that_leaves_a_link_gets_nothing_in(repo: Path) -> None:
     result = land(folder)
     assert result.landed == ["pg"]
     assert "left no web/package-lock.json" in result.held["got"].reason
+
+
+@pytest.mark.parametrize("isolation", ["worktree", "clone"])
+def test_a_task_starts_from_what_it_needs_joined_by_the_same_rules(repo: Path, isolation: str) -> None:
+    commands = {
+        "pg": _adds("pg"),
+        "got": _adds("got"),
+        "last": shell("grep -c '\"1\"' web/package.json > n.txt"),
+    }
+    needs = {"last": ["pg", "got"]}
+    folder = finished_run(repo, commands, needs=needs, isolation=isolation, verify=[], **RULES)
+    result = land(folder)
+    assert result.complete, result.held
+    assert git(repo, "show", f"{branch_of(folder)}:n.txt") == "2"
