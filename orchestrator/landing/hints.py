@@ -6,7 +6,8 @@ They are guesses by rules that a reader can check, and are marked as hints where
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import combinations
@@ -22,7 +23,8 @@ __all__ = ["Hint", "find_hints", "parser_fault"]
 
 #: Bytes; a larger source file is not parsed.
 _LARGEST = 1 << 20
-_FILES_PARSED = 2000
+#: Versions of files that are looked into; a parse takes some milliseconds.
+_MOST = 800
 _MIGRATION = re.compile(r"(?:^|/)(?:migrations?|migrate|versions)/(?:.*/)?([0-9]{1,14})[_.-][^/]+$")
 _GENERATED = re.compile(
     r"(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?|poetry\.lock"
@@ -73,7 +75,7 @@ def find_hints(shield: Shield, base: str, commits: Mapping[str, str]) -> list[Hi
         return []
     changes = changes_since(shield, base, list(placed.values()))
     edits = {name: changes[commit].edits for name, commit in placed.items()}
-    content = _contents(shield, edits.values())
+    content = _contents(shield, list(edits.values()))
     parsed: dict[tuple[str, str], dict[str, Symbol]] = {}
     works = {name: _work(of_one, content, parsed) for name, of_one in edits.items()}
     found: list[Hint] = []
@@ -85,17 +87,17 @@ def find_hints(shield: Shield, base: str, commits: Mapping[str, str]) -> list[Hi
     return found
 
 
-def _contents(shield: Shield, edits: Iterable[Mapping[str, Edit]]) -> dict[str, bytes]:
-    """The content of every version that is looked into, by object."""
-    wanted = {
-        version.object_id
-        for of_one in edits
-        for path, edit in of_one.items()
-        if is_manifest(path) or language_of(path)
-        for version in (edit.before, edit.after)
-        if version is not None and version.mode.startswith("100")
-    }
-    names = sorted(wanted)[: 2 * _FILES_PARSED]
+def _contents(shield: Shield, edits: Collection[Mapping[str, Edit]]) -> dict[str, bytes]:
+    """The content of the versions that are looked into, by object; files of several branches come first."""
+    touched = Counter(path for of_one in edits for path in of_one)
+    wanted: dict[str, int] = {}
+    for of_one in edits:
+        for path, edit in of_one.items():
+            if is_manifest(path) or language_of(path):
+                for version in (edit.before, edit.after):
+                    if version is not None and version.mode.startswith("100"):
+                        wanted[version.object_id] = max(touched[path], wanted.get(version.object_id, 0))
+    names = sorted(wanted, key=lambda name: (-wanted[name], name))[:_MOST]
     if not names:
         return {}
     sizes = shield.run(["cat-file", "--batch-check"], input=_lines(names)).stdout.splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -67,8 +67,9 @@ _HOLDERS = frozenset(
 )
 _CALLS = frozenset({"call", "call_expression", "method_invocation", "new_expression"})
 #: `const name = (…) => …` and the like.
+_NAMED_VALUES = frozenset({"variable_declarator", "field_definition", "public_field_definition"})
+_TYPE = "type_spec"
 _VALUES = frozenset({"arrow_function", "function_expression", "function"})
-_DEEPEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Symbol:
 
 def parser_fault() -> str | None:
     """Say why there are no hints on symbols; None when there are."""
-    if find_spec("tree_sitter") is None:
+    if not _is_installed("tree_sitter"):
         return (
             "no hints on functions and classes: the parsers are not installed "
             "(`pip install 'parallel-ai-orchestrator[hints]'`)"
@@ -100,7 +101,12 @@ def language_of(path: str) -> str | None:
     """The ending by which `path` can be parsed here; None when it cannot be."""
     ending = PurePosixPath(path).suffix.lower()
     grammar = _GRAMMARS.get(ending)
-    return ending if grammar and find_spec("tree_sitter") and find_spec(grammar[0]) else None
+    return ending if grammar and _is_installed("tree_sitter") and _is_installed(grammar[0]) else None
+
+
+@lru_cache(maxsize=32)
+def _is_installed(package: str) -> bool:
+    return find_spec(package) is not None
 
 
 def family(ending: str) -> str:
@@ -113,9 +119,9 @@ def family(ending: str) -> str:
 
 def symbols(source: bytes, ending: str) -> dict[str, Symbol]:
     """Return the definitions in `source`; of several with one name, all count as one."""
-    tree = _parser(ending).parse(source)
+    parser, query = _tools(ending)
     found: dict[str, Symbol] = {}
-    for symbol in _walk(tree.root_node, source, ()):
+    for symbol in _sweep(_captured(query, parser.parse(source).root_node), source):
         found[symbol.name] = _together(found.get(symbol.name), symbol)
     return found
 
@@ -128,27 +134,59 @@ def _together(earlier: Symbol | None, symbol: Symbol) -> Symbol:
 
 
 @lru_cache(maxsize=32)
-def _parser(ending: str) -> Any:
-    from tree_sitter import Language, Parser  # noqa: PLC0415 (an extra)
+def _tools(ending: str) -> tuple[Any, Any]:
+    """The parser of a language, and a query for those kinds of nodes that its grammar has."""
+    from tree_sitter import Language, Parser, Query  # noqa: PLC0415 (an extra)
 
     package, function = _GRAMMARS[ending]
-    return Parser(Language(getattr(import_module(package), function)()))
+    language = Language(getattr(import_module(package), function)())
+    kinds = sorted(_FUNCTIONS | _HOLDERS | _NAMED_VALUES | {_TYPE} | _CALLS)
+    known = [kind for kind in kinds if language.id_for_node_kind(kind, True)]
+    return Parser(language), Query(language, "\n".join(f"({kind}) @node" for kind in known))
 
 
-def _walk(node: Any, source: bytes, above: tuple[str, ...]) -> Iterator[Symbol]:
-    """Go through the tree, not deeper than a person nests."""
-    waiting = [(node, above, 0)]
-    while waiting:
-        node, above, depth = waiting.pop()
-        name = _name(node)
-        inside = above
-        if name:
-            inside = (*above, name)
-            is_function = node.type not in _HOLDERS and node.type != "type_spec"
-            text, calls = _own(node, source)
-            yield Symbol(".".join(inside), is_function, text, calls)
-        if depth < _DEEPEST:
-            waiting += [(child, inside, depth + 1) for child in reversed(node.named_children)]
+def _captured(query: Any, root: Any) -> list[Any]:
+    """Definitions and calls, outer ones first."""
+    from tree_sitter import QueryCursor  # noqa: PLC0415 (an extra)
+
+    nodes = QueryCursor(query).captures(root).get("node", [])
+    return sorted(nodes, key=lambda node: (node.start_byte, -node.end_byte))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A definition whose end has not come yet."""
+
+    name: str
+    is_function: bool
+    place: int  #: where the part begins that no inner definition has
+    end: int
+    pieces: list[bytes]
+    calls: set[str]
+
+    def closed(self, source: bytes) -> Symbol:
+        text = b"".join([*self.pieces, source[self.place : self.end]])
+        return Symbol(self.name, self.is_function, text, frozenset(self.calls))
+
+
+def _sweep(nodes: Iterable[Any], source: bytes) -> Iterator[Symbol]:
+    """Go through the file once; what is defined in a definition belongs to the inner one alone."""
+    inside: list[_Open] = []
+    for node in nodes:
+        start, end = node.start_byte, node.end_byte
+        while inside and inside[-1].end <= start:
+            yield inside.pop().closed(source)
+        if name := _name(node):
+            if inside:
+                inside[-1].pieces.append(source[inside[-1].place : start])
+                inside[-1].place = end
+                name = f"{inside[-1].name}.{name}"
+            is_function = node.type not in _HOLDERS and node.type != _TYPE
+            inside.append(_Open(name, is_function, start, end, [], set()))
+        elif inside and node.type in _CALLS and (called := _called(node)):
+            inside[-1].calls.add(called)
+    while inside:
+        yield inside.pop().closed(source)
 
 
 def _name(node: Any) -> str | None:
@@ -156,11 +194,11 @@ def _name(node: Any) -> str | None:
     kind = node.type
     if kind in _FUNCTIONS or kind in _HOLDERS:
         return _text(_name_node(node))
-    if kind in {"variable_declarator", "field_definition", "public_field_definition"}:
+    if kind in _NAMED_VALUES:
         value = node.child_by_field_name("value")
         if value is not None and value.type in _VALUES:
             return _text(node.child_by_field_name("name") or node.child_by_field_name("property"))
-    if kind == "type_spec":
+    if kind == _TYPE:
         return _text(node.child_by_field_name("name"))
     return None
 
@@ -180,25 +218,6 @@ def _name_node(node: Any) -> Any:
 
 def _text(node: Any) -> str | None:
     return node.text.decode("utf-8", "replace")[:200] if node is not None and node.text else None
-
-
-def _own(node: Any, source: bytes) -> tuple[bytes, frozenset[str]]:
-    """The text of a definition without inner ones, and what it calls."""
-    pieces, calls = [], set()
-    place = node.start_byte
-    waiting = [(child, 0) for child in reversed(node.named_children)]
-    while waiting:
-        child, depth = waiting.pop()
-        if _name(child):
-            pieces.append(source[place : child.start_byte])
-            place = child.end_byte
-            continue
-        if child.type in _CALLS and (called := _called(child)):
-            calls.add(called)
-        if depth < _DEEPEST:
-            waiting += [(inner, depth + 1) for inner in reversed(child.named_children)]
-    pieces.append(source[place : node.end_byte])
-    return b"".join(pieces), frozenset(calls)
 
 
 def _called(call: Any) -> str | None:

@@ -115,3 +115,18 @@ def test_a_branch_that_was_deleted_is_told(person: Person) -> None:
     assert done.returncode == 0, done.stderr
     assert "second: its commit is not in the repository any more, so it is left out" in done.stdout
     assert "Conflicts: none" in done.stdout
+
+
+def test_without_parsers_it_says_what_to_install(person: Person, tmp_path: Path) -> None:
+    tasks(person)
+    assert person.orchestrator("run", "tasks.yaml", "--no-progress").returncode == 0
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name.startswith('tree_sitter') else find(name, *rest)\n"
+    )
+    done = person.orchestrator("conflicts", PYTHONPATH=f"{hidden}:{person.env['PYTHONPATH']}")
+    assert done.returncode == 0
+    assert "pip install 'parallel-ai-orchestrator[hints]'" in done.stderr
+    assert "README.md: contents" in done.stdout
