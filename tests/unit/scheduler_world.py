@@ -77,7 +77,7 @@ def draw(rng: random.Random) -> Rules:
         interval=rng.choice([None, None, 2.0, 30.0]),
         ended=ended,
         attempts=attempts,
-        left_s=rng.choice([None, None, 4000.0]),
+        left_s=rng.choice([None, None, 4000.0, 200.0]),
         stop_at=rng.uniform(0, 400) if rng.random() < 0.25 else None,
         second_stop_at=rng.uniform(0, 500) if rng.random() < 0.1 else None,
     )
@@ -115,7 +115,7 @@ class Attempt:
     began: float
     held: Amount
     unknown: Amount  #: counts where it does not say what it used
-    limit_s: float | None = None
+    limits_s: list[float] = field(default_factory=list)  #: all that it was given
     stopped: str | None = None
 
 
@@ -383,6 +383,9 @@ class World:
             case scheduler.StopAttempt(worker_id=worker_id, reason=reason):
                 self.check(worker_id in self.running, "stopped what does not run")
                 attempt = self.running[worker_id]
+                if reason == "task_timeout":
+                    passed = min(attempt.limits_s, default=math.inf) <= self.now - attempt.began + 1e-6
+                    self.check(passed, "stopped within its time limit")
                 attempt.stopped = attempt.stopped or reason
                 self.later(self.rng.uniform(0, 5), ("ended", worker_id, attempt.number))
             case scheduler.LimitAttempt(worker_id=worker_id, attempt=number, limit_s=limit_s):
@@ -424,7 +427,7 @@ class World:
         self.check(len(self.durations) >= 3, "limited by too few")
         expected = statistics.median(self.durations) * percent / 100
         self.check(abs(expected - limit_s) < 1e-6, "its time limit")
-        attempt.limit_s = limit_s
+        attempt.limits_s.append(limit_s)
         self.later(attempt.began + limit_s - self.now, scheduler.LimitPassed(worker_id, number))
 
     def after(self, event: Any) -> None:
