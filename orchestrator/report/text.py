@@ -66,7 +66,8 @@ def _budget(told: Mapping[str, Any] | None) -> str:
         return ""
     parts = []
     if told.get("cost_usd") is not None:
-        parts.append(f"{told['spent_usd']:.2f} of {told['cost_usd']:.2f} USD")
+        digits = 2 if told["cost_usd"] >= 1 else 4
+        parts.append(f"{told['spent_usd']:.{digits}f} of {told['cost_usd']:.{digits}f} USD")
     if told.get("tokens") is not None:
         parts.append(f"{told['spent_tokens']:,.0f} of {told['tokens']:,.0f} tokens")
     return f"{' and '.join(parts)} spent" if parts else ""

@@ -380,14 +380,8 @@ class World:
         match action:
             case scheduler.StartAttempt():
                 self.start(action)
-            case scheduler.StopAttempt(worker_id=worker_id, reason=reason):
-                self.check(worker_id in self.running, "stopped what does not run")
-                attempt = self.running[worker_id]
-                if reason == "task_timeout":
-                    passed = min(attempt.limits_s, default=math.inf) <= self.now - attempt.began + 1e-6
-                    self.check(passed, "stopped within its time limit")
-                attempt.stopped = attempt.stopped or reason
-                self.later(self.rng.uniform(0, 5), ("ended", worker_id, attempt.number))
+            case scheduler.StopAttempt():
+                self.stop(action)
             case scheduler.LimitAttempt(worker_id=worker_id, attempt=number, limit_s=limit_s):
                 self.limit(worker_id, number, limit_s)
             case scheduler.DelayRetry(worker_id=worker_id, delay_s=delay_s):
@@ -414,6 +408,15 @@ class World:
                 self.check(not self.stopping, "halted after a stop")
                 self.halts.append(reason)
                 self.stopping = reason
+
+    def stop(self, action: scheduler.StopAttempt) -> None:
+        self.check(action.worker_id in self.running, "stopped what does not run")
+        attempt = self.running[action.worker_id]
+        if action.reason == "task_timeout":
+            passed = min(attempt.limits_s, default=math.inf) <= self.now - attempt.began + 1e-6
+            self.check(passed, "stopped within its time limit")
+        attempt.stopped = attempt.stopped or action.reason
+        self.later(self.rng.uniform(0, 5), ("ended", action.worker_id, attempt.number))
 
     def retries(self, worker_id: str) -> int:
         own = self.by_id[worker_id].retries

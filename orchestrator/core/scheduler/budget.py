@@ -68,7 +68,8 @@ class Budget:
         """Say how much of it is gone."""
         parts = []
         if self.cost is not None:
-            parts.append(f"{used.cost:.2f} of {self.cost:.2f} USD")
+            digits = 2 if self.cost >= 1 else 4
+            parts.append(f"{used.cost:.{digits}f} of {self.cost:.{digits}f} USD")
         if self.tokens is not None:
             parts.append(f"{used.tokens:.0f} of {self.tokens:.0f} tokens")
         return " and ".join(parts)

@@ -89,7 +89,8 @@ class _Filling:
             interval = f"{accounts[choice] or 'its agent'} starts one each {self.state.start_interval_s:g} s"
             return 0, Waiting("start_interval", interval)
         if not fits(self.state, node, self.ledger):
-            return 0, Waiting("budget", self.state.budget.describe(self.ledger.spent + self.ledger.reserved))
+            taken = self.state.budget.describe(self.ledger.spent + self.ledger.reserved)
+            return 0, Waiting("budget", f"the budget, of which {taken} are spent or set aside")
         return choice, None
 
     def _start(self, node: Node, choice: int) -> None:
