@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from copy import deepcopy
 from pathlib import Path
 
+from orchestrator.cli.background import announcer, is_in_background
 from orchestrator.cli.event_lines import line_writer, open_events
 from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.live import progress
@@ -48,6 +49,8 @@ def carry_out(
         if joblog is not None:
             hear.append(stack.enter_context(_joblog_feed(joblog)).push)
         run = Run(plan, on_event=lambda event: _tell(hear, event), earlier=earlier)
+        if is_in_background():
+            hear.append(announcer(run.directory))
         say_header(run, earlier)
         prompt = Prompt(run.approvals)
         state = deepcopy(earlier.state) if earlier else None

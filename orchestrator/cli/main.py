@@ -30,6 +30,7 @@ PURPOSES = {
     "stop": "Stop a run that is going.",
     "conflicts": "Show who conflicts with whom, in which files, and in which order to merge.",
     "land": "Put the work of a run together on one branch, gated.",
+    "attach": "Show a run live that goes on in the background or elsewhere.",
     "resume": "Go on with a run that was interrupted or whose process died.",
     "retry": "Try failed tasks of a run again, in the same run.",
     "report": "Show the report of a run as text, JSON or an HTML page.",
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names need not be UTF-8
     try:
-        code = cli.main(args or ["--help"], prog_name="orchestrator", standalone_mode=False)
+        code = cli.main(args or ["--help"], prog_name="orchestrator", standalone_mode=False, obj=args)
         sys.stdout.flush()
     except click.ClickException as err:
         say_error(*_usage(err))

@@ -16,6 +16,9 @@ from orchestrator.model.event import Event, EventKind
 
 POLL_S = 0.25  #: how often a run in another process is looked at
 
+#: A run that has ended may go on again.
+_TURNS = frozenset({EventKind.RUN_FINISHED, EventKind.RUN_RESUMED})
+
 run_argument = click.argument("run", required=False, metavar="[RUN]")
 
 
@@ -49,6 +52,7 @@ def follow(folder: Path) -> Iterator[list[Event]]:
         yield events
         if events:
             after = events[-1].seq
-        if not live or any(event.kind is EventKind.RUN_FINISHED for event in events):
+        turns = [event.kind for event in events if event.kind in _TURNS]
+        if not live or (turns and turns[-1] is EventKind.RUN_FINISHED):
             return
         time.sleep(POLL_S)

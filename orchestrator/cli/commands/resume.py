@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.background import detach_option, is_in_background, leave_in_background
 from orchestrator.cli.options import json_option, no_progress_option, read_duration, repo_option
 from orchestrator.cli.runs import run_argument
 
@@ -20,6 +21,7 @@ from orchestrator.cli.runs import run_argument
 )
 @click.option("--timeout", callback=read_duration, metavar="D", help="From now on, such as 90s or 30m.")
 @click.option("--events", metavar="FILE", help="Write events as JSON lines as they happen; - is stdout.")
+@detach_option
 @no_progress_option
 @json_option
 def command(
@@ -28,6 +30,7 @@ def command(
     repo: Path | None,
     *,
     events: str | None,
+    detach: bool,
     no_progress: bool,
     as_json: bool,
     **options: Any,
@@ -51,6 +54,8 @@ def command(
     from orchestrator.cli.reopening import go_on
     from orchestrator.core.earlier import RESUME, cut_short
 
+    if detach and not is_in_background():
+        return leave_in_background(as_json=as_json)
     return go_on(
         run,
         repo,

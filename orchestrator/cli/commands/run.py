@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.background import detach_option, is_in_background, leave_in_background
 from orchestrator.cli.options import json_option, no_progress_option, read_duration, repo_option
 
 
@@ -49,6 +50,7 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
     metavar="FILE",
     help="Also write the job log there: a line for each attempt as it ends, separated by tabs.",
 )
+@detach_option
 @no_progress_option
 @json_option
 def command(
@@ -56,6 +58,7 @@ def command(
     prompts: tuple[str, ...],
     *,
     events: str | None,
+    detach: bool,
     joblog: Path | None,
     resume_failed: bool,
     trust_content: bool,
@@ -77,6 +80,7 @@ def command(
       orchestrator run tasks.yaml
       orchestrator run tasks.yaml --max-workers 4 --timeout 1h
       orchestrator run tasks.yaml --resume-failed
+      orchestrator run tasks.yaml --detach
       orchestrator run docs/login.md docs/search.md
       orchestrator run -p "Fix the flaky login test" -p "Document the API" --json > report.json
     """
@@ -88,6 +92,8 @@ def command(
 
     if events == "-" and as_json:
         raise click.UsageError("--events - and --json both want stdout", click.get_current_context())
+    if detach and not is_in_background():
+        return leave_in_background(as_json=as_json)
     plan = prepare(*read_tasks(files, prompts, options), trust_content=trust_content)
     plan = take_over(plan) if resume_failed else plan
     require_programs(plan)
