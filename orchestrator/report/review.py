@@ -17,8 +17,11 @@ from orchestrator.report.build import build_report
 from orchestrator.report.risks import gravity, risks_of
 
 
-def build_review(state: RunState, folder: Path) -> dict[str, Any]:
-    """Return the packet of the run in `folder`, its workers in the order of landing."""
+def build_review(state: RunState, folder: Path, *, hints: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return the packet of the run in `folder`, its workers in the order of landing.
+
+    `hints` are on what git does not see between two branches, as `orchestrator conflicts` shows them.
+    """
     report = build_report(state)
     asked = _asked(folder)
     repository = _repository(state)
@@ -28,8 +31,10 @@ def build_review(state: RunState, folder: Path) -> dict[str, Any]:
         "schema": 1,
         **{key: report[key] for key in ("run_id", "repo", "base_ref", "base_commit", "status", "counts")},
         "landing": report["landing"],
+        "gates": report["gates"],
         "workers": [
             _worker(state, report, entries[worker_id], asked.get(worker_id), repository)
+            | {"hints": _about(hints, worker_id)}
             for worker_id in order
         ],
     }
@@ -95,7 +100,6 @@ def _worker(
         ],
         "conflicts": _about(report["conflicts"].get("pairs", ()), worker_id),
         "resolved": _about(report["conflicts"].get("resolved", ()), worker_id),
-        "hints": _about(report["conflicts"].get("hints", ()), worker_id),
         "salvaged": state.workers[worker_id].salvaged,
     }
 

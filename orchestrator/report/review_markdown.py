@@ -24,6 +24,7 @@ def render_review(packet: Mapping[str, Any]) -> str:
         f"{plain(packet['status'])} · {code(packet['repo'])} · {base}",
         "",
         *_overview(packet["workers"]),
+        *_section("The combined tree", list(_combined(packet))),
     ]
     for worker in packet["workers"]:
         lines += ["", *_worker(worker)]
@@ -63,11 +64,26 @@ def _overview(workers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         changes = worker["changes"]
         risky = sum(bool(change["risks"]) for change in changes)
         cells = (
-            *(str(number), _cell(code(worker["worker_id"])), plain(worker["landed"] or worker["status"])),
+            *(str(number), _cell(code(worker["worker_id"])), plain(standing(worker))),
             *(str(len(changes)), lines_changed(changes), str(risky or ""), gate_word(worker["verify"])),
             str(len(worker["denied"]) or ""),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def standing(worker: Mapping[str, Any]) -> str:
+    """How a worker's work stands, in a word: `landed`, `held`, or how it ended."""
+    return str(worker["landed"]).partition(":")[0] or str(worker["status"])
+
+
+def _combined(packet: Mapping[str, Any]) -> Iterator[str]:
+    landing = packet["landing"]
+    if landing.get("commit"):
+        yield f"- branch: {code(landing['branch'])} at {code(landing['commit'])}"
+    for gate in packet["gates"]:
+        on = "the base" if gate["on"] == "base" else ", ".join(map(code, gate["workers"]))
+        said = "" if gate["passed"] else f": {plain(gate['reason'] or '')}"
+        yield f"- gate on {on}: **{gate_word(gate)}**{' (as before)' if gate['cached'] else ''}{said}"
 
 
 def _cell(text: str) -> str:

@@ -14,6 +14,7 @@ from orchestrator.report.review_markdown import (
     hint_text,
     lines_changed,
     other_of,
+    standing,
 )
 
 
@@ -22,6 +23,7 @@ def render_review_page(packet: Mapping[str, Any]) -> str:
     filters: dict[str, Callable[..., Any]] = {
         "lines_changed": lines_changed,
         "gate_word": gate_word,
+        "standing": standing,
         "other_of": other_of,
         "head": _head,
         "hint_text": hint_text,

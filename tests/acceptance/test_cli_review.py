@@ -41,3 +41,25 @@ def test_a_form_without_a_review_is_wrong_usage(person: Person) -> None:
     shown = person.orchestrator("report", "--format", "md")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert "--review" in shown.stderr
+
+
+def test_a_landed_run_in_its_order_with_its_gates_and_hints(person: Person) -> None:
+    work = {name: f"echo {name} > README.md" for name in "ba"}
+    work |= {name: f"mkdir -p migrations; echo {name} > migrations/0002_{name}.sql" for name in "cd"}
+    entries = "".join(
+        f'  - {{id: {name}, prompt: x, command: [sh, -c, "{line}"]}}\n' for name, line in work.items()
+    )
+    head = 'version: 1\nagent: command\nsandbox: "off"\nverify: ["test -s README.md"]\ntasks:\n'
+    tasks = str(person.write("tasks.yaml", head + entries))
+    assert person.orchestrator("run", tasks, "--no-progress", "--land").returncode == 3
+    packet = json.loads(person.orchestrator("report", "--review", "--json").stdout)
+    landing = packet["landing"]
+    landed, held = landing["landed"], [each["worker_id"] for each in landing["held"]]
+    assert [worker["worker_id"] for worker in packet["workers"]] == [*landed, *held]
+    assert len(held) == 1 and held[0] in ("a", "b")
+    text = person.orchestrator("report", "--review").stdout
+    assert f"- branch: `{landing['branch']}` at `{landing['commit']}`" in text
+    assert "- hint, with `c`: migration" in text
+    assert "**passed**" in text and "- landing: held: it conflicts with what has landed" in text
+    page = person.orchestrator("report", "--review", "--format", "html").stdout
+    assert "The combined tree" in page and landing["commit"] in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -77,7 +77,7 @@ def _write_review(state: RunState, folder: Path, html: Path | None, form: str, a
     from orchestrator.report.review_markdown import render_review
     from orchestrator.report.review_page import render_review_page
 
-    packet = build_review(state, folder)
+    packet = build_review(state, folder, hints=_hints(state))
     if html is not None:
         write_page(html, render_review_page(packet))
     if as_json:
@@ -86,6 +86,26 @@ def _write_review(state: RunState, folder: Path, html: Path | None, form: str, a
         write(f"wrote {html}")
     else:
         write((render_review if form == "md" else render_review_page)(packet).rstrip())
+
+
+def _hints(state: RunState) -> list[dict[str, Any]]:
+    """What git does not see between two branches; nothing where they cannot be read any more."""
+    import tempfile
+
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.git.repository import open_repository
+    from orchestrator.landing.hints import find_hints
+
+    results = {worker.id: worker.result for worker in state.workers.values()}
+    commits = {name: found.commit for name, found in results.items() if found and found.commit}
+    if state.base_commit is None or len(commits) < 2:
+        return []
+    try:
+        with tempfile.TemporaryDirectory(prefix="orchestrator-review-") as place:
+            shield = open_repository(Path(state.repo)).scratch(Path(place, "git"), head=state.base_commit)
+            return [hint.to_json() for hint in find_hints(shield, state.base_commit, commits)]
+    except OrchestratorError:
+        return []
 
 
 def write_page(path: Path, text: str) -> None:
