@@ -331,6 +331,9 @@ class _Landing:
             if target is None:
                 reason = "it was deleted"
                 break
+            if await self.sync(partial(is_ancestor, self._shield, tip.commit, target)):
+                self.result.into = {"branch": branch, "moved": True, "old": target, "new": target}
+                return
             tip, reason = await self._on_top_of(tip, queue.landed, branch, target)
             if reason is None and not (await self._gate(tip, queue.landed)).passed:
                 reason = "the gate fails on what it would be"
