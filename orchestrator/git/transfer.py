@@ -57,6 +57,17 @@ def hand_over(source: Path, shield: Shield, commit: str, *, known: str) -> None:
     shield.run(argv, env=_PROTOCOL)
 
 
+def hand_over_own(scratch: Shield, shield: Shield, commit: str, *, known: str) -> None:
+    """Copy what we made ourselves in `scratch`, and `commit` needs beyond `known`, to the shield.
+
+    What `scratch` only borrows is in the repository already, and not copied once more. A pack appears
+    whole, or not at all.
+    """
+    argv = ["pack-objects", "--quiet", "--revs", "--local", "--stdout", "--window=0", "--delta-base-offset"]
+    pack = scratch.run(argv, input=f"{commit}\n^{known}\n".encode("ascii")).stdout
+    shield.run(["index-pack", "--stdin"], input=pack)
+
+
 def _settings() -> list[str]:
     return [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
 

@@ -16,7 +16,7 @@ from orchestrator.errors import OrchestratorError, WorkspaceError
 from orchestrator.git.history import is_ancestor, resolve_commits
 from orchestrator.git.merging import Merge
 from orchestrator.git.shield import Shield
-from orchestrator.git.transfer import hand_over
+from orchestrator.git.transfer import hand_over_own
 from orchestrator.git.worktrees import remove_tree
 from orchestrator.landing.checkout import remove_place
 from orchestrator.landing.conflicts import Conflicts, compare
@@ -297,7 +297,7 @@ class _Landing:
 
     async def _move(self, old: str, new: str, workers: Sequence[Mapping[str, str]]) -> None:
         """Record the step, bring its commits into the user's repository, and move the branch."""
-        await self.sync(partial(hand_over, self._shield.git_dir, self._theirs, new, known=old))
+        await self.sync(partial(hand_over_own, self._shield, self._theirs, new, known=old))
         data = {"branch": self.branch, "old": old, "new": new, "workers": [dict(each) for each in workers]}
         await self.ground.record(EventKind.LANDING_STEPPED, data)
         expected = old if self.result.commit else None
