@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.landing.replay import git
 from orchestrator.git.repository import open_repository
-from orchestrator.git.transfer import hand_over
+from orchestrator.git.transfer import hand_over_own
 from orchestrator.landing.conflicts import compare
 from orchestrator.landing.integration import Integration
 from orchestrator.landing.moving import move_branch
@@ -60,7 +60,7 @@ def _land(repo: Path, place: Path, commits: Mapping[str, str], branch: str) -> s
     if made.held or len(made.steps) != len(commits):
         raise RuntimeError(f"not all landed: {made.held}")
     commit = made.steps[-1].tip.commit
-    hand_over(shield.git_dir, theirs, commit, known=opened.head)
+    hand_over_own(shield, theirs, commit, known=opened.head)
     if not move_branch(opened.common_dir, branch, commit, old=None):
         raise RuntimeError(f"{branch} could not be made")
     return commit
