@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
+from random import Random
 
 import pytest
+import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -287,3 +289,51 @@ def test_what_is_read_is_what_python_reads() -> None:
         with pytest.raises(ValueError):
             parse_json(wrong)
     assert comments_of('{"a": "// no", /* yes */ "b": 1} // and') == ["/* yes */", "// and"]
+
+
+# -- the same for TOML, whose text another package changes -----------------------------------------
+
+
+def _toml_value(random: Random, depth: int = 0) -> object:
+    kind = random.random()
+    if depth < 2 and kind < 0.35:
+        return {random.choice("abcdefg"): _toml_value(random, depth + 1) for _ in range(random.randint(0, 3))}
+    if kind < 0.55:
+        return random.sample("pqrstuv", random.randint(0, 3))
+    return random.choice([1, 1.5, True, "x", "y z"])
+
+
+def _toml_edited(random: Random, document: dict[str, object]) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key, value in document.items():
+        if random.random() < 0.15:
+            continue
+        if isinstance(value, dict) and random.random() < 0.6:
+            result[key] = _toml_edited(random, value)
+        elif isinstance(value, list) and random.random() < 0.4:
+            added = random.sample("klm", random.randint(0, 2))
+            result[key] = [item for item in value if random.random() < 0.8] + added
+        else:
+            result[key] = value
+    for _ in range(random.randint(0, 2)):
+        result.setdefault(random.choice("hijklm"), _toml_value(random))
+    return result
+
+
+def test_merges_of_random_toml_documents() -> None:
+    random = Random(5)
+    merged_ones = 0
+    for _ in range(150):
+        base = {key: _toml_value(random) for key in random.sample("abcdefg", random.randint(1, 5))}
+        sides = [base, _toml_edited(random, base), _toml_edited(random, base)]
+        before, ours, theirs = (tomlkit.dumps(side).encode() for side in sides)
+        merged = merge_manifest("pyproject.toml", before, ours, theirs)
+        other = merge_manifest("pyproject.toml", before, theirs, ours)
+        if merged is None or other is None:
+            continue
+        merged_ones += 1
+        found = tomllib.loads(merged.decode())
+        assert _plain(found) == _plain(tomllib.loads(other.decode()))
+        assert {key for key in {*sides[1], *sides[2]} if key not in base} <= found.keys()
+        assert merge_manifest("pyproject.toml", before, ours, ours) == ours
+    assert merged_ones > 50
