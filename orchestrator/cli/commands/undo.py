@@ -76,9 +76,9 @@ def _restore(opened: Any, kept: Kept, folder: Path | None, branch: str, *, as_js
         place = str(folder.absolute()) if folder else None
         write_json({**_entry(kept), "restored": {"branch": branch, "commit": commit, "folder": place}})
     elif folder is None:
-        write(f"restored {kept.name}: {kept.files} files on the branch {branch}")
+        write(f"restored {kept.name} on the branch {branch}; files: {kept.files}")
     else:
-        write(f"restored {kept.name}: {kept.files} files in {folder}, a worktree on the branch {branch}")
+        write(f"restored {kept.name} in {folder}, a worktree on the branch {branch}; files: {kept.files}")
 
 
 def _list(every: list[Kept], *, as_json: bool) -> None:
