@@ -53,7 +53,9 @@ _STOP_KINDS = {
 
 #: Kinds of error of what was stopped from outside, and may go on where it was: `_STOP_KINDS` and the
 #: scheduler's own.
-STOPPED = frozenset({"run_timeout", "halted", "interrupted", "stopped"})
+STOPPED = frozenset(
+    {"run_timeout", "run_budget", "halted", "interrupted", "stopped", TurnEnd.RATE_LIMITED.value}
+)
 UNFINISHED = frozenset({Status.CANCELLED, Status.PARKED})
 
 
@@ -394,6 +396,8 @@ class _Attempt:
     def _keep_reason(self, report: AttemptReport) -> str | None:
         if report.outcome.error_kind == "commit_failed":
             return "its work could not be committed"
+        if report.outcome.error_kind == TurnEnd.RATE_LIMITED:
+            return "its account is at a limit"
         if report.outcome.status in UNFINISHED or report.outcome.error_kind in STOPPED:
             return "the attempt was stopped before its end"
         if self.spec.keep == "always" or (

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.attempt.spec import AttemptReport
+from orchestrator.attempt.spec import AttemptReport, AttemptSpec
 from orchestrator.attempt.stop import StopSignal
 from orchestrator.core.scheduler import AttemptEnded, EndWorker, StartAttempt
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, TurnEnd
 from orchestrator.model.result import PermissionCounts, TaskResult
 from orchestrator.model.task import Task
 from orchestrator.ports import Clock
@@ -20,7 +20,7 @@ from orchestrator.ports import Clock
 class GoingOn:
     """What an attempt that was cut off left to go on with."""
 
-    session_id: str  #: the agent's own
+    session_id: str | None  #: the agent's own; None: another agent, or one that remembers nothing
     workspace: int  #: the attempt whose workspace it is
 
 
@@ -54,6 +54,8 @@ _NO_AGENT = frozenset({"workspace", "setup_failed", "spawn_failed"})
 
 def begin_attempt(worker: Worker, start: StartAttempt, agent: str) -> None:
     """Make the worker ready for its next attempt, with this agent."""
+    if worker.going_on and start.choice != worker.choice:
+        worker.going_on = replace(worker.going_on, session_id=None)
     worker.agent, worker.began = agent, None
     worker.choice, worker.max_cost = start.choice, start.max_cost
     if worker.stop.reason == "task_timeout":  # it was for the attempt before; a stop of the run stays
@@ -91,6 +93,13 @@ def told_cost(outcome: Outcome) -> tuple[float | None, int | None]:
     cost = usage.cost_usd
     sound = cost is not None and math.isfinite(cost) and cost >= 0
     return cost if sound else None, sum(counts) if counts and min(counts) >= 0 else None
+
+
+def parked_at(spec: AttemptSpec, outcome: Outcome) -> GoingOn | None:
+    """Say where to go on once the account's limit is over; None for an attempt that met no limit."""
+    if outcome.error_kind != TurnEnd.RATE_LIMITED:
+        return None
+    return GoingOn(outcome.session_id or spec.resume_id, spec.continues or spec.attempt)
 
 
 def peak_memory(worker: Worker) -> int:

@@ -47,6 +47,7 @@ from orchestrator.core.results import (
     begin_attempt,
     ended_event,
     final_result,
+    parked_at,
     peak_memory,
     take_report,
 )
@@ -399,6 +400,7 @@ class Run:
 
         def end(report: AttemptReport) -> None:
             take_report(worker, report)
+            worker.going_on = parked_at(spec, report.outcome)
             worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
             data = attempt_account(report, worker.ended - began)
             self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)

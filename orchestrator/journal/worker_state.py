@@ -105,6 +105,7 @@ def _attempt_started(worker: WorkerState, event: Event) -> None:
     worker.agent = event.data.get("agent") or worker.agent
     worker.pids = []
     worker.liveness = None
+    worker.kept = None if event.data.get("continues") else worker.kept
     _wait_for(worker, None, event.at)
     if worker.queue_wait is None:
         worker.queue_wait = start

@@ -38,6 +38,7 @@ class Scripted:
     ends: dict[str, list[Outcome]]
     took: float = 0.0
     began: list[tuple[str, float, str | None, float | None]] = field(default_factory=list)
+    places: list[Path] = field(default_factory=list)
     running: int = 0
     most: int = 0
 
@@ -47,6 +48,7 @@ class Scripted:
     async def run(self, session: Session) -> Outcome:
         now = time.monotonic()
         self.began.append((session.task.id, now, session.resume_id, session.task.max_cost_usd))
+        self.places.append(session.workspace)
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -121,6 +123,20 @@ def test_a_limit_holds_for_the_whole_account_and_uses_up_no_retry(
     assert "for limits of accounts" in render_text(report)
 
 
+def test_a_parked_worker_goes_on_in_its_workspace_with_its_session(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "LONGEST_JITTER_S", 0.2)
+    agent = Scripted("demo", {"a": [limited(1.0), limited(1.0), DONE]})
+    [result], _, run = scripted_run(repo, [plain("a")], {"demo": agent})
+    assert (result.status, result.attempts) == (Status.SUCCEEDED, 3)
+    assert [began[2] for began in agent.began] == [None, "s1", "s1"]
+    assert len(set(agent.places)) == 1
+    assert not agent.places[0].exists()
+    assert result.files_changed == ("a.txt",)
+    assert load_state(run.directory).workers["a"].kept is None
+
+
 def test_a_limit_without_a_reset_is_waited_out(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stepping, "FIRST_QUOTA_S", 0.2)
     agent = Scripted("demo", {"a": [limited(None), limited(None), limited(None), DONE]})
@@ -150,6 +166,8 @@ def test_a_task_falls_over_to_another_agent(repo: Path) -> None:
     second = Scripted("codex", {"*": [DONE]})
     results, _, _ = scripted_run(repo, [plain("a")], {"demo": first, "codex": second})
     assert (results[0].status, results[0].agent, results[0].attempts) == (Status.SUCCEEDED, "codex", 2)
+    assert second.places == first.places, "it finds what the first one made"
+    assert second.began[0][2] is None, "with a session of its own"
 
 
 def test_the_budget_holds_with_workers_that_overspend(repo: Path) -> None:
