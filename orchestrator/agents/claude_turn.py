@@ -12,6 +12,7 @@ from orchestrator.agents.claude_tools import has_to_be_asked, permission_request
 from orchestrator.agents.claude_transcript import transcribe
 from orchestrator.agents.json_lines import JsonLines, Message
 from orchestrator.errors import AgentProtocolError
+from orchestrator.model.event import EventKind
 from orchestrator.model.outcome import ProcessExit
 from orchestrator.model.request import PermissionRequest, Verdict
 from orchestrator.model.transcript import Role
@@ -149,11 +150,16 @@ class ClaudeTurn:
             if message.get("error_status") in {401, 403} and trials >= _KEY_TRIALS:
                 raise KeyRefused(str(message.get("error_status")))
         elif message.get("type") == "rate_limit_event":
-            self.retry_at = reset_time(message) or self.retry_at
+            self._note_limit(reset_time(message))
         elif message.get("type") == "assistant" and not message.get("parent_tool_use_id"):
             error = message.get("error")
             self.error = error if isinstance(error, str) else None
         transcribe(self._session, message)
+
+    def _note_limit(self, until: datetime | None) -> None:
+        if until is not None and until != self.retry_at:
+            self.retry_at = until
+            self._session.emit(EventKind.AGENT_LIMITED, until=until.isoformat())
 
     async def _asked(self, message: Message, answers: asyncio.TaskGroup) -> None:
         request_id, request = message.get("request_id"), _mapping(message, "request")

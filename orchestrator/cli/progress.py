@@ -275,6 +275,10 @@ def _liveness(event: Event, _state: RunState) -> str:
     return f"watching   {event.worker_id}: {signs_of_life(event.data)}"
 
 
+def _limited(event: Event, _state: RunState) -> str:
+    return f"limited    {event.worker_id}: its account is at a limit until {clock_time(event.data['until'])}"
+
+
 def _stopping(event: Event, _state: RunState) -> str:
     detail = event.data.get("detail")
     return f"stopping   {event.data['reason']}" + (f": {one_line(detail)}" if detail else "")
@@ -324,6 +328,7 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.WORKER_RETRYING: _retrying,
     EventKind.WORKER_WAITING: _waiting,
     EventKind.WORKER_LIVENESS: _liveness,
+    EventKind.AGENT_LIMITED: _limited,
     EventKind.RUN_STOPPING: _stopping,
     EventKind.GATE_FINISHED: _gated,
     EventKind.LANDING_STEPPED: _landed,

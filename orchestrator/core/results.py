@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec
 from orchestrator.attempt.stop import StopSignal
-from orchestrator.core.scheduler import AttemptEnded, EndWorker, StartAttempt
+from orchestrator.core.scheduler import AccountLimited, AttemptEnded, EndWorker, StartAttempt
 from orchestrator.model.outcome import Outcome, TurnEnd
 from orchestrator.model.result import PermissionCounts, TaskResult
 from orchestrator.model.task import Task
@@ -79,6 +79,12 @@ def ended_event(
         cost=cost,
         tokens=tokens,
     )
+
+
+def limited_event(worker_id: str, until: str, clock: Clock, left_s: float | None) -> AccountLimited:
+    """Tell the scheduler of a limit that an agent heard of while it works."""
+    wait_s = (datetime.fromisoformat(until) - clock.now()).total_seconds()
+    return AccountLimited(worker_id, max(1.0, wait_s), clock.monotonic(), left_s)
 
 
 def told_cost(outcome: Outcome) -> tuple[float | None, int | None]:

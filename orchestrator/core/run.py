@@ -47,6 +47,7 @@ from orchestrator.core.results import (
     begin_attempt,
     ended_event,
     final_result,
+    limited_event,
     parked_at,
     peak_memory,
     take_report,
@@ -451,6 +452,9 @@ class Run:
     def _sinks(self, worker_id: str, number: int) -> Sinks:
         def emit(kind: EventKind, data: Mapping[str, Any]) -> None:
             self._emit(kind, data, worker_id, number)
+            if kind is EventKind.AGENT_LIMITED:
+                told = limited_event(worker_id, data["until"], self.clock, self._left_s())
+                self._inbox.put_nowait(told)
 
         async def record(kind: EventKind, data: Mapping[str, Any]) -> None:
             await self._record(kind, data, worker_id, number)

@@ -268,6 +268,7 @@ WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.AGENT_SESSION: _agent_session,
     EventKind.AGENT_MESSAGE: _agent_message,
     EventKind.AGENT_USAGE: _agent_usage,
+    EventKind.AGENT_LIMITED: lambda _worker, _event: None,
     EventKind.WORKSPACE_KEPT: _workspace_kept,
     EventKind.WORKSPACE_SALVAGED: _workspace_salvaged,
     EventKind.ATTEMPT_FINISHED: _attempt_finished,

@@ -29,6 +29,7 @@ answer.refused        request (its number in the requests table), question, reas
 agent.session         session_id
 agent.message         text
 agent.usage           input_tokens, output_tokens, cost_usd, turns
+agent.limited         until (a stamp): its account is at a limit, as it was told while it works
 workspace.kept        path, reason
 workspace.salvaged    ref, commit, files: what was in it beyond the branch is kept there
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
@@ -82,6 +83,7 @@ class EventKind(StrEnum):
     AGENT_SESSION = "agent.session"
     AGENT_MESSAGE = "agent.message"
     AGENT_USAGE = "agent.usage"
+    AGENT_LIMITED = "agent.limited"
     WORKSPACE_KEPT = "workspace.kept"
     WORKSPACE_SALVAGED = "workspace.salvaged"
     ATTEMPT_FINISHED = "attempt.finished"

@@ -278,6 +278,35 @@ def test_a_limit_s_reset_time_is_told(model: ModelServer, repo: Path) -> None:
     assert (result.error_kind, result.retry_at) == (TurnEnd.RATE_LIMITED, reset)
 
 
+def test_it_goes_on_after_the_reset_in_its_own_session(model: ModelServer, repo: Path) -> None:
+    reset = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=25)
+    unified = "anthropic-ratelimit-unified"
+    headers = {
+        f"{unified}-status": "rejected",
+        f"{unified}-reset": str(int(reset.timestamp())),
+        f"{unified}-representative-claim": "five_hour",
+    }
+    limit = Failure(status=429, message="limit reached", headers=headers, times=1)
+    write = Step(write=("made.txt", "before the limit\n"))
+    model.scripts["limit"] = [write, Step(failure=limit), DONE]
+    model.scripts["other"] = [DONE]
+    login = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": "token-of-nobody", **ONCE["env"]}
+    events: list[Event] = []
+    tasks = [claude("limit", env=login), claude("other", env=login)]
+
+    running = make_run(repo, tasks, on_event=events.append, max_workers=1)
+    first, other = asyncio.run(running.execute())
+
+    assert (first.status, first.attempts, first.files_changed) == (Status.SUCCEEDED, 2, ("made.txt",))
+    assert other.success
+    starts = [event.at for event in events if event.kind is EventKind.ATTEMPT_STARTED]
+    assert all(start >= reset for start in starts[1:]), "the whole account waits"
+    sessions = {event.data["session_id"] for event in events if event.kind is EventKind.AGENT_SESSION}
+    assert first.session_id in sessions
+    asked = json.dumps(model.requests_of("limit")[-1].body)
+    assert "made.txt" in asked, "it remembers what it did before the limit"
+
+
 def test_the_tests_version_is_a_tested_one(model: ModelServer) -> None:
     found = ClaudeAgent().look(os.environ)
 
