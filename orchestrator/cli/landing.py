@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.attempt.stop import StopSignal
 from orchestrator.cli.output import say, write, write_json
-from orchestrator.cli.progress import log_line
+from orchestrator.cli.progress import log_text
 from orchestrator.core.landing import land_again
 from orchestrator.journal.state import apply, load_state
 from orchestrator.landing.land import Wishes
 from orchestrator.landing.plan import LandingResult
 from orchestrator.model.event import Event
 from orchestrator.report.text import landing_lines
+from orchestrator.report.words import duration
 
 
 def carry_out(
     folder: Path, wishes: Wishes, *, history: str | None, pull_requests: str | None, show_progress: bool
 ) -> LandingResult:
     """Land the run in `folder`. Ctrl-C ends it after the step it is at; twice at once."""
-    state = load_state(folder)
+    state, began = load_state(folder), time.monotonic()
 
     def hear(event: Event) -> None:
         apply(state, event)
-        if show_progress and (line := log_line(event, state)):
-            say(line)
+        if show_progress and (line := log_text(event, state)):
+            say(f"[{duration(time.monotonic() - began):>7}] {line}")
 
     async def work() -> LandingResult:
         stop = StopSignal()

@@ -213,11 +213,14 @@ def _run_elapsed(state: RunState, now: datetime) -> float:
 
 def log_line(event: Event, state: RunState) -> str | None:
     """One plain line for an event that matters to a reader; `state` is the one after it."""
+    text = log_text(event, state)
+    return None if text is None else f"[{duration(_run_elapsed(state, event.at)):>7}] {text}"
+
+
+def log_text(event: Event, state: RunState) -> str | None:
+    """The same without the run's time."""
     words = _LOG_LINES.get(event.kind)
-    text = words(event, state) if words else None
-    if text is None:
-        return None
-    return f"[{duration(_run_elapsed(state, event.at)):>7}] {text}"
+    return words(event, state) if words else None
 
 
 def question_line(event: Event, state: RunState) -> str | None:

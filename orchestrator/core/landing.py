@@ -37,9 +37,8 @@ from orchestrator.sandbox.opening import open_sandbox
 from orchestrator.sandbox.settle import settle_sandbox
 from orchestrator.secrets import Mask
 from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
+from orchestrator.workspaces.names import BASE_PLACE, LANDING_PLACE
 
-#: Beside a run's workspaces; no worker's name starts with a dot.
-LANDING_PLACE, BASE_PLACE = ".landing", ".base-gate"
 _THREADS = 4
 
 

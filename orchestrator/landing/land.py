@@ -196,24 +196,22 @@ class _Landing:
 
     def _ordered(self, pending: Sequence[Candidate]) -> list[Candidate]:
         """The order of merging with the fewest conflicts; what is not there any more comes last."""
-        names = [each.commit for each in pending]
-        found = resolve_commits(names, git_dir=self.ground.repo.common_dir) if names else []
-        present = {each.worker_id: each for each, at in zip(pending, found, strict=True) if at == each.commit}
+        if not pending:
+            return []
+        names = [each.commit for each in self.candidates]
+        found = resolve_commits(names, git_dir=self.ground.repo.common_dir)
+        pairs = zip(self.candidates, found, strict=True)
+        present = {each.worker_id: each for each, at in pairs if at == each.commit}
         commits = {name: each.commit for name, each in present.items()}
-        needs = {each.worker_id: each.needs for each in pending}
+        needs = {each.worker_id: each.needs for each in self.candidates}
         if present:
-            self._conflicts = compare(
-                self._shield,
-                self.ground.base_commit,
-                commits,
-                needs,
-                locate=False,
-                rules=rules_of(self.ground.config),
-            )
+            rules = rules_of(self.ground.config)
+            base = self.ground.base_commit
+            self._conflicts = compare(self._shield, base, commits, needs, locate=False, rules=rules)
             self._integration.learn(present.values())
         order = self._conflicts.order if self._conflicts else ()
-        missing = [each for each in pending if each.worker_id not in present]
-        return [*(present[name] for name in order), *missing]
+        there = [present[name] for name in order if present[name] in pending]
+        return [*there, *(each for each in pending if each.worker_id not in present)]
 
     async def _hold_missing(self, queue: Queue, order: Sequence[Candidate]) -> None:
         known = set(self._conflicts.order if self._conflicts else ())

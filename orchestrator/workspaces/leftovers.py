@@ -12,7 +12,7 @@ from orchestrator.errors import WorkspaceError
 from orchestrator.git.repository import Repository
 from orchestrator.git.worktrees import remove_tree
 from orchestrator.workspaces.checkout import StrayWorkError, WorktreeWorkspace
-from orchestrator.workspaces.names import SHIELDS
+from orchestrator.workspaces.names import BASE_PLACE, LANDING_PLACE, SHIELDS
 from orchestrator.workspaces.own_clone import CloneWorkspace
 from orchestrator.workspaces.recorded import recorded_workspaces
 
@@ -68,5 +68,7 @@ def _branches_with_work(workspace: WorktreeWorkspace | CloneWorkspace, *, dry_ru
 
 def _remove_rest(directory: Path) -> None:
     remove_tree(directory / SHIELDS)
+    for name in (LANDING_PLACE, BASE_PLACE):
+        remove_tree(directory / name)
     with suppress(OSError):  # something that is not ours is in it, or it is gone already
         directory.rmdir()

@@ -7,6 +7,8 @@ SHIELDS = ".shields"
 START_COMMIT = "start-commit"
 #: The last part of the branch that workers' branches are landed on.
 INTEGRATION = "integration"
+#: Beside the workspaces: checkouts of gates.
+LANDING_PLACE, BASE_PLACE = ".landing", ".base-gate"
 
 
 def workspace_name(worker_id: str, attempt: int) -> str:

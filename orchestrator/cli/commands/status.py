@@ -63,6 +63,7 @@ def _show(folder: Path) -> None:
     from orchestrator.cli.progress import block
     from orchestrator.journal.state import load_state
     from orchestrator.model.event import RunStatus
+    from orchestrator.report.text import landing_lines
     from orchestrator.report.words import one_line
 
     state = load_state(folder)
@@ -76,6 +77,9 @@ def _show(folder: Path) -> None:
         write(f"  paused      {state.paused}: {one_line(state.paused_detail or '')}; nothing new starts")
     for line in block(state, at, (columns, len(state.workers) + 2), last_line=log_tail, paint=paint):
         write(line)
+    if state.landing["branch"]:
+        for line in landing_lines(state.landing, state.gates):
+            write(f"  {line}")
     if state.status is RunStatus.DIED:
         write("\nits process is gone without an end; what its workers committed is on their branches")
 
