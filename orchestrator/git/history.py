@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.errors import GitError
+from orchestrator.git.merging import attributes_folder
 from orchestrator.git.process import describe_failure, run_git
 from orchestrator.git.shield import Shield
 
@@ -87,7 +88,7 @@ def is_ancestor(shield: Shield, old: str, new: str) -> bool:
 
 def _merge(shield: Shield, first: str, second: str) -> str:
     argv = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", first, second]
-    output = shield.run(argv, check=False)
+    output = shield.run(argv, work_tree=attributes_folder(shield), check=False)
     if output.exit_code > 1:
         raise GitError(describe_failure(argv, output))
     tree, *files = output.stdout.rstrip(b"\0").split(b"\0")

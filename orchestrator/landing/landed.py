@@ -25,6 +25,7 @@ from enum import StrEnum
 
 from orchestrator.git.history import is_ancestor
 from orchestrator.git.leftovers import changed_paths
+from orchestrator.git.merging import attributes_folder
 from orchestrator.git.shield import Shield
 
 #: How many commits of the target, the newest that touch the work's files, are compared by patch.
@@ -139,7 +140,7 @@ def _digest(patch: bytes) -> bytes:
 def _merged_tree(shield: Shield, target: str, commit: str) -> str | None:
     """The tree of a clean merge; None when there is none."""
     argv = ["merge-tree", "--write-tree", "--no-messages", "--name-only", target, commit]
-    output = shield.run(argv, check=False)
+    output = shield.run(argv, work_tree=attributes_folder(shield), check=False)
     return output.stdout.decode("ascii", "replace").split()[0] if output.exit_code == 0 else None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.git.attributes import lay_attributes
+from orchestrator.git.history import MergeConflictError, join
 from orchestrator.git.merging import merge_all
 from orchestrator.git.repository import open_repository
 from orchestrator.journal.state import load_state
@@ -292,3 +293,41 @@ def test_merging_single_files_says_what_merging_all_says(tmp_path: Path, seed: i
     ]
     assert told == expected
     assert sum(map(bool, expected)) > 3
+
+
+def test_where_we_happen_to_be_decides_nothing(
+    world: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git would read the attributes of the folder that it is started in."""
+    repo, commits = world
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".gitattributes").write_text("* merge=union\n")
+    base = git(repo, "rev-parse", "main")
+    two = {name: commits[name] for name in ("first-line", "first-line-too")}
+    opened = open_repository(repo)
+    monkeypatch.chdir(elsewhere)
+    assert len(find_conflicts(opened, base, two, {}).pairs) == 1
+    shield = opened.scratch(tmp_path / "git", head=base)
+    with pytest.raises(MergeConflictError):
+        join(shield, *two.values(), author="N <n@localhost>", message="both")
+
+
+def test_the_attributes_of_the_base_count(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo")
+    (repo / "docs").mkdir()
+    (repo / "docs" / "CHANGES").write_text("start\n")
+    (repo / "docs" / ".gitattributes").write_text("CHANGES merge=union\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "base")
+    base = git(repo, "rev-parse", "HEAD")
+    commits = {}
+    for name in ("one", "two"):
+        git(repo, "checkout", "-q", "--detach", base)
+        (repo / "docs" / "CHANGES").write_text(f"start\n{name}\n")
+        (repo / "README.md").write_text(f"{name}\n")
+        git(repo, "commit", "-qam", name)
+        commits[name] = git(repo, "rev-parse", "HEAD")
+    assert [pair.files for pair in find_conflicts(open_repository(repo), base, commits, {}).pairs] == [
+        ("README.md",)
+    ]
