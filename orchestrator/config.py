@@ -298,6 +298,7 @@ class OrchestratorConfig(BaseModel):
     copy_files: tuple[FilledText, ...] = Field(default=(), alias="copy", strict=False)
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
+    fix_rounds: Annotated[int, Field(ge=0, le=20)] = 0  #: how often a failing gate is given back to its agent
     verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
     base_gate: Literal["warn", "require", "off"] = "warn"  #: the gate on the base commit
     land: bool = False  #: at the end of the run, put together what succeeded

@@ -99,6 +99,11 @@ class Session(Protocol):
         """The agent's own session to go on with; None: a new one."""
         ...
 
+    @property
+    def follow_up(self) -> bool:
+        """Whether the prompt is the next thing to say in that session, and not its task once more."""
+        ...
+
     def emit(self, kind: EventKind, **data: Any) -> None:
         """Record something that the agent did or said."""
         ...

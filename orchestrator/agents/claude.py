@@ -89,7 +89,7 @@ async def _turn(session: Session, lines: JsonLines, *, resumed: bool) -> Outcome
 
 def _prompt(session: Session, *, resumed: bool) -> str:
     """A resumed session may go on in another folder than it began in."""
-    if not resumed:
+    if not resumed or session.follow_up:
         return session.task.prompt
     return (
         f"You were cut off, and go on now. Your working folder is {session.workspace}; what you had changed"

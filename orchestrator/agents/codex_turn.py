@@ -127,7 +127,9 @@ class CodexTurn:
         if self._end:
             return
         self._begin(answer)
-        prompt = _RESUMED.format(workspace=self._session.workspace) + task.prompt if resumed else task.prompt
+        prompt = task.prompt
+        if resumed and not self._session.follow_up:
+            prompt = _RESUMED.format(workspace=self._session.workspace) + prompt
         self._session.transcribe(Role.PROMPT, prompt)
         message = {"threadId": self.thread_id, "input": [{"type": "text", "text": prompt}]}
         answer = await self._call("turn/start", message)

@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.attempt.beat import beat
 from orchestrator.attempt.checks import Place, run_lines
 from orchestrator.attempt.environment import Belongings, agent_variables, attempt_belongings
+from orchestrator.attempt.fix_rounds import added, can_go_on, failed_check, follow_up
 from orchestrator.attempt.gate import certify, environment_digest, run_gate
 from orchestrator.attempt.limits import Overdue, watch
 from orchestrator.attempt.masking import attempt_mask, masked_report, masked_sinks
@@ -161,10 +162,36 @@ class _Attempt:
         )
         try:
             outcome = await self._prepare() or await self._turn(session)
+            _enter(self.sinks, Phase.FINISHING)
+            report = await self._conclude(session, outcome)
+            return await self._mend(session, report)
         finally:
             session.release()
-        _enter(self.sinks, Phase.FINISHING)
-        return await self._conclude(session, outcome)
+
+    async def _mend(self, session: AttemptSession, report: AttemptReport) -> AttemptReport:
+        """Give a failing check back to the agent, for as many rounds as there may be."""
+        for number in range(1, self.spec.fix_rounds + 1):
+            failed = failed_check(report)
+            if failed is None or self.stop.asked or self.gauge.over.done():
+                break
+            if not can_go_on(self.spec.agent.name, report.outcome):
+                why = f"; agent `{self.spec.agent.name}` told no session of its own, so it cannot be told"
+                message = f"{report.outcome.error_message}{why}"
+                return replace(report, outcome=replace(report.outcome, error_message=message))
+            told = {"round": number, "of": self.spec.fix_rounds}
+            self.sinks.emit(
+                EventKind.GATE_GIVEN_BACK, {**told, "command": failed.command, "exit_code": failed.exit_code}
+            )
+            session.go_on(
+                follow_up(self.spec.task, failed, _tail(Path(failed.log_path))),
+                resume_id=report.outcome.session_id,
+                env={"ORCHESTRATOR_FIX_ROUND": str(number)},
+            )
+            outcome = await self._turn(session)
+            outcome = replace(outcome, usage=added(report.outcome.usage, outcome.usage))
+            _enter(self.sinks, Phase.FINISHING)
+            report = replace(await self._conclude(session, outcome), fix_rounds_used=number)
+        return report
 
     def _within_limits(self, report: AttemptReport) -> AttemptReport:
         """Add what was measured; fail what went over a limit, whichever part of the attempt it was."""

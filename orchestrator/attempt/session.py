@@ -50,6 +50,8 @@ class AttemptSession:
         self._answered_at: float | None = None
         self.last_heard: float | None = None  # the monotonic instant of what was last said by its protocol
         self._closed = asyncio.Event()
+        self._round_env: Mapping[str, str] = {}
+        self.follow_up = False  #: whether the prompt is the next thing to say in the session that goes on
         self.processes: list[Process] = []
 
     @property
@@ -70,7 +72,7 @@ class AttemptSession:
     @property
     def env(self) -> Mapping[str, str]:
         """The whole environment of the agent's processes."""
-        return self._belongings.env
+        return {**self._belongings.env, **self._round_env}
 
     @property
     def config_dir(self) -> Path:
@@ -95,6 +97,13 @@ class AttemptSession:
             denied=self._verdicts[Verdict.DENY],
             asked=self._verdicts[Verdict.ASK],
         )
+
+    def go_on(self, prompt: str, *, resume_id: str | None, env: Mapping[str, str]) -> None:
+        """Make ready for a further turn of the agent, which is told `prompt`."""
+        prompt = self._mask.text(prompt)
+        self._belongings.prompt_file.write_text(prompt, encoding="utf-8", errors="surrogateescape")
+        self._spec = replace(self._spec, task=replace(self._spec.task, prompt=prompt), resume_id=resume_id)
+        self._round_env, self.follow_up = env, True
 
     def close(self) -> None:
         """Let nothing start any more; what is just starting is ended at once."""

@@ -38,6 +38,7 @@ class AttemptSpec:
     verify: tuple[str, ...] = ()
     verify_timeout_s: float = 600.0
     verify_retries: int = 0
+    fix_rounds: int = 0  #: how often a failing gate is given back to the agent
     keep: str = "never"
     log_limit: int = 64 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
@@ -68,6 +69,7 @@ class AttemptReport:
     commit: str | None = None
     files_changed: tuple[str, ...] = ()
     verify: VerifyResult | None = None
+    fix_rounds_used: int = 0
     permissions: PermissionCounts = field(default_factory=PermissionCounts)
     resources: Mapping[str, float | int] | None = None  #: cpu_s, peak_rss_bytes
 

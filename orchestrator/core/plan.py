@@ -155,11 +155,23 @@ def _agents(config: OrchestratorConfig, tasks: Sequence[Task]) -> dict[str, Agen
             default = "" if chosen else "`agent` chooses another, such as `demo`, which needs no key"
             faults.append(f"task `{task.id}`: {err.message}; {err.hint or default}".removesuffix("; "))
             continue
-        if fault := agents[task.id].fault(task) or _cost_fault(config, task, agents[task.id]):
+        agent = agents[task.id]
+        if (
+            fault := agent.fault(task)
+            or _cost_fault(config, task, agent)
+            or _round_fault(config, task, agent)
+        ):
             faults.append(f"task `{task.id}`: {fault}")
     if faults:
         raise InputError("\n".join(faults))
     return agents
+
+
+def _round_fault(config: OrchestratorConfig, task: Task, agent: Agent) -> str | None:
+    rounds = config.fix_rounds if task.fix_rounds is None else task.fix_rounds
+    if not rounds or agent.name != "demo":
+        return None
+    return "fix_rounds: agent `demo` plays a script and cannot be given a failing check"
 
 
 def _cost_fault(config: OrchestratorConfig, task: Task, agent: Agent) -> str | None:

@@ -182,5 +182,6 @@ def _with_report(result: TaskResult, report: AttemptReport, end: EndWorker) -> T
         commit=report.commit,
         files_changed=report.files_changed,
         verify=report.verify,
+        fix_rounds_used=report.fix_rounds_used,
         notes=_notes(result, report),
     )

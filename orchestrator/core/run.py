@@ -443,6 +443,7 @@ class Run:
             verify=config.verify if task.verify is None else task.verify,
             verify_timeout_s=config.verify_timeout,
             verify_retries=config.verify_retries,
+            fix_rounds=config.fix_rounds if task.fix_rounds is None else task.fix_rounds,
             keep=config.keep,
             log_limit=config.log_limit,
             limits=Limits(memory=config.max_memory, processes=config.max_processes, disk=config.max_disk),

@@ -270,6 +270,7 @@ WORKER_EVENTS: Mapping[EventKind, Callable[[WorkerState, Event], None]] = {
     EventKind.AGENT_USAGE: _agent_usage,
     EventKind.AGENT_LIMITED: lambda _worker, _event: None,
     EventKind.WORKSPACE_KEPT: _workspace_kept,
+    EventKind.GATE_GIVEN_BACK: lambda _worker, _event: None,
     EventKind.WORKSPACE_SALVAGED: _workspace_salvaged,
     EventKind.ATTEMPT_FINISHED: _attempt_finished,
     EventKind.WORKER_RETRYING: _worker_retrying,

@@ -30,6 +30,7 @@ agent.session         session_id
 agent.message         text
 agent.usage           input_tokens, output_tokens, cost_usd, turns
 agent.limited         until (a stamp): its account is at a limit, as it was told while it works
+gate.given_back       round, of, command, exit_code: a failing check is told to the agent, in a further turn
 workspace.kept        path, reason
 workspace.salvaged    ref, commit, files: what was in it beyond the branch is kept there
 attempt.finished      status, error_kind, error_message, exit_code, signal, duration,
@@ -85,6 +86,7 @@ class EventKind(StrEnum):
     AGENT_USAGE = "agent.usage"
     AGENT_LIMITED = "agent.limited"
     WORKSPACE_KEPT = "workspace.kept"
+    GATE_GIVEN_BACK = "gate.given_back"
     WORKSPACE_SALVAGED = "workspace.salvaged"
     ATTEMPT_FINISHED = "attempt.finished"
     WORKER_RETRYING = "worker.retrying"

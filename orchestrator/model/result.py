@@ -90,6 +90,7 @@ class TaskResult:
     files_changed: tuple[str, ...] = ()
     session_id: str | None = None
     verify: VerifyResult | None = None
+    fix_rounds_used: int = 0  #: how often a failing gate was given back to its agent, in the last attempt
     permissions: PermissionCounts = field(default_factory=PermissionCounts)
     usage: Usage = field(default_factory=Usage)
     log_path: str | None = None

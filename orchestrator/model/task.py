@@ -46,6 +46,7 @@ class Task:
     expected_tokens: int | None = None
     fallback: tuple[str, ...] | None = None  #: agents to go on with when its own is at a limit
     retries: int | None = None
+    fix_rounds: int | None = None  #: how often a failing gate is given back to its agent
     estimate_s: float | None = None  #: expected length; longer paths start first
     verify: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

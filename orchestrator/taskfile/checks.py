@@ -101,6 +101,8 @@ def _limit_faults(index: int, task: Task) -> Iterable[Fault]:
     for key, amount in amounts.items():
         if amount is not None and not amount > 0:
             yield Fault((index, key), f"expected a number above zero (got {amount!r})")
+    if task.fix_rounds is not None and not 0 <= task.fix_rounds <= 20:
+        yield Fault((index, "fix_rounds"), f"expected 0 to 20 (got {task.fix_rounds!r})")
     if task.retries is not None and task.retries < 0:
         yield Fault((index, "retries"), f"expected 0 or more (got {task.retries!r})")
 

@@ -93,6 +93,7 @@ class TaskKeys(BaseModel):
     budget: TaskBudgetKeys = TaskBudgetKeys()
     fallback: Annotated[tuple[FilledText, ...], Field(strict=False)] | None = None
     retries: Annotated[int, Field(ge=0)] | None = None
+    fix_rounds: Annotated[int, Field(ge=0, le=20)] | None = None
     estimate: Duration | None = None
     verify: Annotated[tuple[CommandLine, ...], Field(strict=False)] | None = None
     env: Mapping[VariableName, Text] = {}
@@ -122,6 +123,7 @@ def task_of(keys: TaskKeys, prompt: str) -> Task:
         expected_tokens=keys.budget.expected_tokens,
         fallback=keys.fallback,
         retries=keys.retries,
+        fix_rounds=keys.fix_rounds,
         estimate_s=keys.estimate,
         verify=keys.verify,
         env=MappingProxyType(dict(keys.env)),

@@ -42,6 +42,7 @@ class AcpSession:
     config_dir: Path
     judge: Judge = allow
     resume_id: str | None = None
+    follow_up: bool = False
     env: Mapping[str, str] = field(default_factory=lambda: dict(ENV))
     emitted: list[tuple[EventKind, dict[str, Any]]] = field(default_factory=list)
     told: list[tuple[Role, str]] = field(default_factory=list)
