@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config import workspaces_dir
 from orchestrator.conformance.model_server import ModelServer
 from orchestrator.conformance.script import Step, prompt_for
+from orchestrator.workspaces.overlay import unmount
 from tests.integration.agent_fixtures import real_agents
 from tests.integration.run_fixtures import git, make_repository
 
@@ -46,15 +48,10 @@ def test_a_killed_session_goes_on(model: ModelServer, tmp_path: Path, isolation:
 
     # Told that it was cut off, with the task once more, it plays the script from its beginning.
     model.scripts["cut"] = [Step(shell="cat kept.txt && echo new > new.txt"), Step(say="Done.")]
-    done = subprocess.run(
-        [*COMMAND, "resume", "--json"],
-        cwd=repo,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    for place in workspaces_dir().glob("*/a"):
+        unmount(place)  # as after a reboot; nothing to do where it is no overlay
+    argv = [*COMMAND, "resume", "--json"]
+    done = subprocess.run(argv, cwd=repo, env=env, capture_output=True, text=True, timeout=100, check=False)
 
     assert done.returncode == 0, done.stderr
     [result] = json.loads(done.stdout)["results"]
@@ -68,5 +65,4 @@ def test_a_killed_session_goes_on(model: ModelServer, tmp_path: Path, isolation:
     said = [item.text for item in model.requests[-1].request.items]
     assert sum("SCRIPT:cut" in text for text in said) == 2
     assert any("You were cut off" in text for text in said)
-    assert any("echo kept > kept.txt" in text for text in said) or any("kept" in text for text in said)
     assert (tmp_path / "setup").read_text() == "once\n"
