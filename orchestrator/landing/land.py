@@ -87,6 +87,7 @@ async def land(
             await landing.sync(partial(after, landing.result))
     except (OrchestratorError, OSError) as err:
         landing.result.stopped = err.message if isinstance(err, OrchestratorError) else str(err)
+        landing.result.interrupted = ground.stop.asked
     finally:
         await landing.sync(partial(remove_place, ground.place))
     result = landing.result

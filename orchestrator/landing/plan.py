@@ -99,6 +99,7 @@ class LandingResult:
     held: dict[str, Held] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)  #: succeeded without a change: nothing to land
     stopped: str | None = None  #: what ended it before its time
+    interrupted: bool = False  #: a person did
     into: Mapping[str, Any] | None = None
     pull_requests: list[Mapping[str, Any]] = field(default_factory=list)
     seconds: float = 0.0

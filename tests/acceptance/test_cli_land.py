@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,23 @@ def test_without_gh_nothing_is_done_and_the_way_out_is_said(person: Person, tmp_
     assert done.returncode == 2
     assert "needs the program `gh`" in done.stderr
     assert "integration" not in person.git("branch", "--list", "orchestrator/*")
+
+
+def test_an_interrupted_landing_says_so_and_the_next_one_goes_on(person: Person, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    slow = f"test ! -e a.txt || {{ touch {begun}; sleep 30; }}"
+    tasks = person.write("tasks.yaml", TASKS.replace("test ! -e broken.txt || test ! -e c.txt", "true"))
+    person.orchestrator("run", str(tasks), "--no-progress")
+    plan = next((person.home / "runs").glob("*/plan.json"))
+    quick = plan.read_text()
+    plan.write_text(quick.replace('"true"', json.dumps(slow)))
+    landing = person.start("land")
+    while not begun.exists():
+        assert landing.poll() is None
+        time.sleep(0.01)
+    landing.send_signal(signal.SIGINT)
+    out, _ = landing.communicate(timeout=30)
+    assert landing.returncode == 130
+    assert "stopped" in out
+    plan.write_text(quick)
+    assert "landed    a, b, c" in person.orchestrator("land").stdout

@@ -60,7 +60,7 @@ def command(
     it goes on where it was when it is started again.
 
     \b
-    Exit codes: 0 everything landed, 2 wrong input, 3 something was set aside.
+    Exit codes: 0 everything landed, 2 wrong input, 3 something was set aside, 130 interrupted.
 
     \b
     Example:
@@ -76,4 +76,6 @@ def command(
     wishes = Wishes(batch=batch, only=only, into=into)
     result = carry_out(folder, wishes, history=history, pull_requests=pr, show_progress=not no_progress)
     show(folder, result, as_json=as_json)
+    if result.interrupted:
+        return 130
     return 0 if result.complete else 3
