@@ -252,6 +252,12 @@ def _decided(event: Event, state: RunState) -> str | None:
     return f"refused    {event.worker_id} {one_line(asked(request))}: {one_line(event.data['reason'])}"
 
 
+def _given_back(event: Event, _state: RunState) -> str:
+    data = event.data
+    place = f"round {data['round']} of {data['of']}"
+    return f"mending    {event.worker_id} {place}: `{one_line(data['command'])}` failed"
+
+
 def _retrying(event: Event, _state: RunState) -> str:
     return (
         f"retrying   {event.worker_id} in {duration(event.data['delay_s'])} ({event.data.get('error_kind')})"
@@ -329,6 +335,7 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.CONFLICTS_OVERLAP: _overlap,
     EventKind.WORKER_FINISHED: _finished,
     EventKind.WORKER_RETRYING: _retrying,
+    EventKind.GATE_GIVEN_BACK: _given_back,
     EventKind.WORKER_WAITING: _waiting,
     EventKind.WORKER_LIVENESS: _liveness,
     EventKind.AGENT_LIMITED: _limited,

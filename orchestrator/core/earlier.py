@@ -16,6 +16,7 @@ from orchestrator.journal.runs import RunLock
 from orchestrator.journal.state import RunState
 from orchestrator.journal.worker_state import WorkerState
 from orchestrator.model.event import Event
+from orchestrator.model.outcome import TurnEnd
 from orchestrator.model.result import PermissionCounts, Status, TaskResult
 
 RESUME, RETRY = "resume", "retry"
@@ -84,7 +85,7 @@ def going_on(worker: WorkerState) -> GoingOn | None:
         return None
     last = worker.attempts[-1]
     failed = last.status not in {None, Status.CANCELLED, Status.PARKED, Status.SUCCEEDED}
-    if last.session_id is None or (failed and last.error_kind not in STOPPED):
+    if last.session_id is None or (failed and last.error_kind not in {*STOPPED, TurnEnd.RATE_LIMITED}):
         return None
     return GoingOn(last.session_id, last.workspace)
 

@@ -32,6 +32,7 @@ def build_report(state: RunState) -> dict[str, Any]:
         "started_at": state.started_at.isoformat() if state.started_at else None,
         "finished_at": state.finished_at.isoformat() if state.finished_at else None,
         "status": state.status.value,
+        "resumes": state.resumes,
         "stopping": state.stopping,
         "paused": state.paused,
         "pauses": {reason: round(seconds, 3) for reason, seconds in state.pauses.items()},
