@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.landing.replay import git
-from orchestrator.git.repository import open_repository
+from orchestrator.git.repository import Repository, open_repository
 from orchestrator.git.transfer import hand_over_own
 from orchestrator.landing.conflicts import compare
 from orchestrator.landing.integration import Integration
@@ -23,13 +23,16 @@ def measure_joining(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each way and round; both must come to the same tree."""
     folder.mkdir(parents=True)
+    opened = open_repository(repo)
     for round_ in range(1, rounds + 1):
+        checkout = folder / f"merge-{round_}"
+        git(repo, "worktree", "add", "-q", "--detach", str(checkout), "main")
         trees = set()
         ways: dict[str, Callable[[], str]] = {
             "land, without a gate": partial(
-                _land, repo, folder / f"land-{round_}", commits, f"landed-{round_}"
+                _land, opened, folder / f"land-{round_}", commits, f"landed-{round_}"
             ),
-            "git merge, one by one": partial(_merge, repo, folder / f"merge-{round_}", commits),
+            "git merge, one by one": partial(_merge, checkout, commits),
         }
         for way, work in ways.items():
             began = time.perf_counter()
@@ -38,11 +41,11 @@ def measure_joining(
             trees.add(git(repo, "rev-parse", f"{commit}^{{tree}}").stdout.strip())
             load = round(os.getloadavg()[0], 2)
             yield {"round": round_, "way": way, "wall_s": took, "same": len(trees) == 1, "load": load}
+        git(repo, "worktree", "remove", "--force", str(checkout))
 
 
-def _land(repo: Path, place: Path, commits: Mapping[str, str], branch: str) -> str:
+def _land(opened: Repository, place: Path, commits: Mapping[str, str], branch: str) -> str:
     """What `land` does but for gates and its journal: matrix, order, commits, objects handed over, branch."""
-    opened = open_repository(repo)
     shield, theirs = (
         opened.scratch(place / "git", head=opened.head),
         opened.shield(place / "theirs", head=opened.head),
@@ -66,11 +69,8 @@ def _land(repo: Path, place: Path, commits: Mapping[str, str], branch: str) -> s
     return commit
 
 
-def _merge(repo: Path, place: Path, commits: Mapping[str, str]) -> str:
-    """As a person would, in a worktree that is there already."""
-    git(repo, "worktree", "add", "-q", "--detach", str(place), "main")
+def _merge(checkout: Path, commits: Mapping[str, str]) -> str:
+    """As a person would, in a checkout that is there already."""
     for commit in commits.values():
-        git(place, "merge", "-q", "--no-ff", "--no-edit", commit)
-    found = git(place, "rev-parse", "HEAD").stdout.strip()
-    git(repo, "worktree", "remove", "--force", str(place))
-    return found
+        git(checkout, "merge", "-q", "--no-ff", "--no-edit", commit)
+    return git(checkout, "rev-parse", "HEAD").stdout.strip()

@@ -85,7 +85,7 @@ def _opened(folder: Path) -> Iterator[tuple[RunState, Repository, LiveView]]:
             f"the run {state.run_id} is over no repository, so it has no branches",
             hint="`orchestrator list` shows other runs",
         )
-    repo = open_repository(Path(state.repo))
+    repo = open_repository(Path(state.repo), warn=False)
     with tempfile.TemporaryDirectory(prefix="orchestrator-conflicts-") as scratch:
         yield (
             state,

@@ -179,7 +179,7 @@ async def land_again(
         site = Site(
             run_id=folder.name,
             folder=folder,
-            repo=open_repository(config.repo),
+            repo=open_repository(config.repo, warn=False),
             base_commit=plan.base_commit,
             config=config,
             run_tmp=run_tmp,

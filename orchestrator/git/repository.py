@@ -59,8 +59,11 @@ class Repository:
         return replace(shield, objects=objects)
 
 
-def open_repository(path: Path) -> Repository:
-    """Open the repository that `path` lies in. Raises RepositoryError when it cannot be worked on."""
+def open_repository(path: Path, *, warn: bool = True) -> Repository:
+    """Open the repository that `path` lies in. Raises RepositoryError when it cannot be worked on.
+
+    `warn` also looks for what a run would leave out, which takes a look at every file.
+    """
     _require_git()
     if not path.is_dir():
         raise RepositoryError(f"{path} is not a folder", hint="give the path of a git repository")
@@ -83,7 +86,7 @@ def open_repository(path: Path) -> Repository:
         identity=identity(settings),
         excludes_file=excludes_file(settings),
     )
-    return _with_warnings(repo, settings, files)
+    return _with_warnings(repo, settings, files) if warn else repo
 
 
 def resolve_base(repo: Repository, ref: str) -> str:

@@ -66,7 +66,7 @@ def _asked(folder: Path) -> Mapping[str, Task]:
 
 def _repository(state: RunState) -> Repository | None:
     try:
-        return open_repository(Path(state.repo)) if state.repo else None
+        return open_repository(Path(state.repo), warn=False) if state.repo else None
     except OrchestratorError:
         return None
 
