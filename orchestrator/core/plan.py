@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -77,13 +78,15 @@ def prepare(
     _check_copies(config, folder)
     sandbox, isolation, boundary = settle_sandbox(config)
     no_overlay = overlay_fault(workspaces_dir()) if isolation == "clone" else None
-    untrusted = require_trust(repository, base, agents.values(), trusted=trust_content)
+    fallbacks = _fallbacks(config, tasks)
+    every = [*agents.values(), *chain.from_iterable(fallbacks.values())]
+    untrusted = require_trust(repository, base, every, trusted=trust_content)
     max_workers = _max_workers(config, len(tasks), isolation, shared_folder=shared_folder)
     return RunPlan(
         config=config,
         tasks=tuple(tasks),
         agents=agents,
-        fallbacks=_fallbacks(config, tasks),
+        fallbacks=fallbacks,
         folder=folder,
         repository=repository,
         base_commit=base,

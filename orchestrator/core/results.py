@@ -62,6 +62,11 @@ def begin_attempt(worker: Worker, start: StartAttempt, agent: str) -> None:
         worker.stop = StopSignal()
 
 
+def config_name(worker: Worker) -> str:
+    """Name the folder for the agent's own settings and sessions; one that it fell over to has another."""
+    return worker.task.id if worker.choice == 0 else f"{worker.task.id}@{worker.agent}"
+
+
 def ended_event(
     worker_id: str, outcome: Outcome, clock: Clock, left_s: float | None, duration_s: float
 ) -> AttemptEnded:

@@ -45,6 +45,7 @@ from orchestrator.core.recording import Recorder
 from orchestrator.core.results import (
     Worker,
     begin_attempt,
+    config_name,
     ended_event,
     final_result,
     limited_event,
@@ -433,7 +434,7 @@ class Run:
             attempt=number,
             agent=choices(self.plan, task.id)[worker.choice],
             directory=self.directory / "attempts" / f"{task.id}@{number}",
-            config_dir=self.directory / "agents" / task.id,
+            config_dir=self.directory / "agents" / config_name(worker),
             login_dir=lent_folder(worker.agent) if self.plan.sandbox else None,
             resume_id=goes_on.session_id if goes_on else None,
             continues=goes_on.workspace if goes_on else None,

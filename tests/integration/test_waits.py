@@ -18,6 +18,7 @@ from orchestrator.core import admission, liveness, waits
 from orchestrator.core.plan import prepare
 from orchestrator.core.run import Run
 from orchestrator.core.scheduler import stepping
+from orchestrator.errors import InputError
 from orchestrator.journal.live_file import read_liveness
 from orchestrator.journal.state import load_state
 from orchestrator.model.event import Event, EventKind, RunStatus
@@ -168,6 +169,20 @@ def test_a_task_falls_over_to_another_agent(repo: Path) -> None:
     assert (results[0].status, results[0].agent, results[0].attempts) == (Status.SUCCEEDED, "codex", 2)
     assert second.places == first.places, "it finds what the first one made"
     assert second.began[0][2] is None, "with a session of its own"
+
+
+def test_what_a_task_may_fall_over_to_is_checked_before_anything_starts(repo: Path) -> None:
+    plan = prepare(
+        OrchestratorConfig(
+            repo=repo, sandbox="off", fallback=["mine", "demo"], agents={"mine": {"command": ["true"]}}
+        ),
+        [plain("a"), plain("b", fallback=()), task("c", shell("true"))],
+    )
+    assert [agent.name for agent in plan.fallbacks["a"]] == ["mine"]
+    assert not plan.fallbacks.get("b")
+    assert not plan.fallbacks.get("c")
+    with pytest.raises(InputError, match=r"fallback: task `a`: there is no agent `nobody`"):
+        prepare(OrchestratorConfig(repo=repo, fallback=["nobody"]), [plain("a")])
 
 
 def test_the_budget_holds_with_workers_that_overspend(repo: Path) -> None:

@@ -11,7 +11,7 @@ RETRIED = frozenset({Status.FAILED, Status.TIMED_OUT, Status.SPAWN_FAILED})
 LASTING = frozenset({TurnEnd.AUTH, TurnEnd.BUDGET, TurnEnd.REFUSED, TurnEnd.DENIED, "tripwire"})
 #: First and longest wait in seconds; a server that fails needs more time than a program that crashed.
 _USUAL = (1.0, 60.0)
-_WAITS = {TurnEnd.MODEL: (5.0, 300.0)}
+_WAITS: dict[str | None, tuple[float, float]] = {TurnEnd.MODEL: (5.0, 300.0)}
 
 
 def hopeful(status: Status, kind: str | None) -> bool:
@@ -21,5 +21,5 @@ def hopeful(status: Status, kind: str | None) -> bool:
 
 def back_off_s(kind: str | None, failures: int) -> float:
     """How long to wait after so many failures: twice as long each time."""
-    first, longest = _WAITS.get(kind, _USUAL) if isinstance(kind, TurnEnd) else _USUAL
+    first, longest = _WAITS.get(kind, _USUAL)
     return min(longest, first * 2.0 ** min(failures - 1, 30))
