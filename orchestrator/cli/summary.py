@@ -25,6 +25,8 @@ def show_report(folder: Path, *, as_json: bool) -> Mapping[str, Any]:
         write_json(report)
         return report
     write(render_text(report))
+    if report["landing"]["landed"]:
+        write(f"take it   git merge --ff-only {report['landing']['branch']}")
     branches = [entry["branch"] for entry in report["results"] if entry["branch"] and entry["files_changed"]]
     if branches:
         write(f"branches  {len(branches)} with work: git branch --list 'orchestrator/{folder.name}/*'")
