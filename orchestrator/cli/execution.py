@@ -65,7 +65,9 @@ def carry_out(
 def exit_code(run: Run) -> int:
     """How the run ended, for scripts; a task that failed counts before one that could not land."""
     code = EXIT_CODES[run.status]
-    return 3 if code == 0 and run.landing is not None and not run.landing.complete else code
+    if code != 0 or run.landing is None or run.landing.complete:
+        return code
+    return EXIT_CODES[RunStatus.INTERRUPTED] if run.landing.interrupted else 3
 
 
 def _tell(hear: list[Callable[[Event], None]], event: Event) -> None:

@@ -145,8 +145,9 @@ def _landing(report: Mapping[str, Any]) -> list[str]:
 def landing_lines(landing: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what has landed, what was set aside and why, and what became of the user's branch."""
     landed = ", ".join(map(one_line, landing["landed"])) or "nothing"
-    at = f" at {landing['commit'][:12]}" if landing["commit"] else ""
-    lines = [f"landed    {landed}", f"branch    {one_line(landing['branch'])}{at}"]
+    lines = [f"landed    {landed}"]
+    if landing["commit"]:
+        lines.append(f"branch    {one_line(landing['branch'])} at {landing['commit'][:12]}")
     lines += [
         f"held      {one_line(held['worker_id'])}: {one_line(held['reason'])}" for held in landing["held"]
     ]
