@@ -199,3 +199,19 @@ def test_the_base_gate_warns_or_stops(repo: Path) -> None:
     assert load_state(folder).gates == []
     folder = finished_run(repo, {"d": writes("a.txt")}, verify=["test -f README.md"], base_gate="require")
     assert load_state(folder).workers["d"].result.success  # type: ignore[union-attr]
+
+
+def test_secrets_that_the_record_leaves_out_are_asked_for_again(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a-value-nobody-should-see"
+    env = {"API_TOKEN": secret}
+    folder = finished_run(
+        repo, {"a": writes("a.txt")}, env=env, verify=[f'test -n "$API_TOKEN" # {len(secret)}']
+    )
+    with pytest.raises(InputError, match="the variable API_TOKEN"):
+        land(folder)
+    monkeypatch.setenv("API_TOKEN", secret)
+    assert land(folder).complete
+    kept = [path for path in folder.parents[1].rglob("*") if path.is_file()]
+    assert not [path for path in kept if secret.encode() in path.read_bytes()]
