@@ -15,7 +15,7 @@ from orchestrator.cli.runs import run_argument
 @repo_option
 @json_option
 def command(run: str | None, repo: Path | None, as_json: bool) -> int:
-    """Show a run live that goes on in the background or in another terminal.
+    """Show a run live that goes on in the background or elsewhere.
 
     RUN is an id, or enough of its beginning; the newest run unless given. Ctrl-C ends only the view: the
     run goes on. When it ends, its report is shown, and its exit code is this one's. `orchestrator answer`

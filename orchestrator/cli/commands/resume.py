@@ -35,7 +35,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Go on with a run that was interrupted, was halted, ran out of time, or whose process died.
+    """Go on with a run that was interrupted or whose process died.
 
     RUN is an id, or enough of its beginning; the newest run unless given. Results that are there stay,
     and so does what failed: `orchestrator retry` tries that again. An agent that was cut off goes on in

@@ -36,7 +36,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Try failed tasks of a run that has ended again, in the same run.
+    """Try failed tasks of a run again, in the same run.
 
     RUN is an id, enough of its beginning, or `latest`. IDS name the tasks; all that did not succeed unless
     given. Tasks that were skipped because one of these failed start again, too. Each gets a new attempt in
