@@ -81,7 +81,7 @@ def _show(folder: Path) -> None:
         for line in landing_lines(state.landing, state.gates):
             write(f"  {line}")
     if state.status is RunStatus.DIED:
-        write("\nits process is gone without an end; what its workers committed is on their branches")
+        write("\nits process is gone without an end; `orchestrator resume` goes on with it")
 
 
 def _look_at_life(folder: Path, state: RunState) -> None:
