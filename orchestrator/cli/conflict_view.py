@@ -33,7 +33,7 @@ from orchestrator.report.conflict_text import (
 )
 from orchestrator.report.words import one_line
 
-#: Longest and shortest time between two looks of `--watch`; a costly look makes it longer than the shortest.
+#: Seconds between two looks of `--watch`, at least; a look takes at most a tenth of the time.
 _PAUSE_S = 2.0
 _WIDTH = 80
 
