@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-GIT_NEEDED = (2, 38)
+GIT_NEEDED = (2, 39)
 PYTHON_NEEDED = (3, 11)
 GIB = 1024**3
-_MEND_GIT = "install git 2.38 or newer"
+_MEND_GIT = "install git 2.39 or newer"
 #: File systems on which SQLite's locks and shared memory cannot be trusted.
 REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
 #: Coding-agent programs that a person may have.

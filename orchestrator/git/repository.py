@@ -17,7 +17,7 @@ from orchestrator.git.settings import Settings, excludes_file, identity, plain_s
 from orchestrator.git.shield import Shield, make_shield
 from orchestrator.git.status import read_status
 
-MINIMUM_GIT = (2, 38)  #: merges in memory need `merge-tree --write-tree`
+MINIMUM_GIT = (2, 39)  #: merges in memory need `merge-tree --stdin`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +114,10 @@ def _require_git() -> None:
     try:
         words = run_git(["version"]).stdout.decode("utf-8", "replace").split()
     except GitError as err:
-        raise RepositoryError(err.message, hint="install git 2.38 or newer") from err
+        raise RepositoryError(err.message, hint="install git 2.39 or newer") from err
     numbers = re.match(r"(\d+)\.(\d+)", words[2]) if len(words) > 2 else None
     if numbers is None or (int(numbers[1]), int(numbers[2])) < MINIMUM_GIT:
-        raise RepositoryError(f"`{' '.join(words)}` is too old", hint="install git 2.38 or newer")
+        raise RepositoryError(f"`{' '.join(words)}` is too old", hint="install git 2.39 or newer")
 
 
 @dataclass(frozen=True, slots=True)

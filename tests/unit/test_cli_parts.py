@@ -74,9 +74,9 @@ def test_a_line_too_long_for_the_terminal_does_not_break_the_block() -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ("git version 2.38.0", "ok"),
+        ("git version 2.39.0", "ok"),
         ("git version 2.50.1 (Apple Git-155)", "ok"),
-        ("git version 2.37.9", "fail"),
+        ("git version 2.38.9", "fail"),
         ("git version 1.99", "fail"),
         ("nonsense", "fail"),
     ],
