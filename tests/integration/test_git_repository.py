@@ -156,7 +156,7 @@ def test_git_missing_or_too_old_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     shell = shutil.which("sh", path=os.defpath)
     (tools / "git").write_text(f"#!{shell}\necho git version 2.38.9\n")
     (tools / "git").chmod(0o755)
-    with pytest.raises(RepositoryError, match=r"`git version 2\.37\.9` is too old"):
+    with pytest.raises(RepositoryError, match=r"`git version 2\.38\.9` is too old"):
         open_repository(folder)
 
 
