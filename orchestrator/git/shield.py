@@ -33,7 +33,7 @@ class Shield:
         input: bytes | None = None,  # noqa: A002 (the name that subprocess uses)
         env: Mapping[str, str] | None = None,
         check: bool = True,
-        timeout_s: float = WORK_TREE_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> GitOutput:
         """Run `git argv` over the objects, a work tree and an index that may lie elsewhere.
 
@@ -51,7 +51,7 @@ class Shield:
             input=input,
             env=environment,
             check=check,
-            timeout_s=None if work_tree is None else timeout_s,
+            timeout_s=None if work_tree is None else timeout_s or WORK_TREE_TIMEOUT_S,
         )
 
     def set_head(self, commit: str) -> None:
