@@ -18,6 +18,7 @@ from orchestrator.git.worktrees import remove_tree
 
 _LARGEST = 1 << 24
 _DEEPEST_LINK = 5
+_MOST_ASIDE = 20
 
 
 class UntrustedCloneError(GitError):
@@ -54,6 +55,20 @@ def places(git_dir: Path, branch: str) -> dict[str, str]:
         raise UntrustedCloneError("its branches were moved to another format (reftable)")
     found = {"head": _resolve(git_dir, "HEAD"), "tip": _resolve(git_dir, f"refs/heads/{branch}")}
     return {name: commit for name, commit in found.items() if commit is not None}
+
+
+def set_aside(git_dir: Path, branch: str) -> list[str]:
+    """The commits that the agent's other branches and its stash claim to be at, the first few of them."""
+    heads = git_dir / "refs" / "heads"
+    names = [Path(folder, name) for folder, _, files in os.walk(heads) for name in files]
+    found = [_loose(git_dir, str(name.relative_to(git_dir))) for name in sorted(names)]
+    found += [_loose(git_dir, "refs/stash"), _packed(git_dir, "refs/stash")]
+    for line in (_read(git_dir, "packed-refs") or b"").splitlines():
+        commit, _, ref = line.decode("ascii", "replace").partition(" ")
+        if ref.startswith("refs/heads/") and is_commit_id(commit):
+            found.append(commit)
+    own = _resolve(git_dir, f"refs/heads/{branch}")
+    return [commit for commit in dict.fromkeys(found) if commit and commit != own][:_MOST_ASIDE]
 
 
 def make_view(view: Path, hub: Path, objects: Path) -> Path:

@@ -50,7 +50,7 @@ from orchestrator.workspaces.salvage import (
 
 #: Beside the workspaces: what each overlay changed.
 LAYERS = ".layers"
-_NAMES = ("head", "tip", "staged")
+_NAMES = ("head", "tip", "staged", "aside")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +258,37 @@ class CloneWorkspace:
             raise self._stray(work, places.tip, err.message) from err
 
     def _salvage(self) -> Salvaged | None:
+        files = self._salvage_files()
+        aside = self._salvage_aside()
+        return files or aside
+
+    def _salvage_aside(self) -> Salvaged | None:
+        """Keep what the agent stashed or committed on other branches of its clone; return the first."""
+        claimed = clone_folder.set_aside(self.git_dir, self.branch)
+        if not claimed:
+            return None
+        there = resolve_commits(claimed, git_dir=self.common_dir)
+        kept = [self._keep_aside(commit) for commit, has in zip(claimed, there, strict=True) if has is None]
+        return next((one for one in kept if one), None)
+
+    def _keep_aside(self, claimed: str) -> Salvaged | None:
+        """Keep one commit, with its history behind it; None when it cannot be taken over."""
+        try:
+            clone_folder.require_plain(self.git_dir, self.hub.objects)
+            view = clone_folder.make_view(self._view, self.hub.git_dir, self.git_dir / "objects")
+            found = take_in(self.hub.git_dir, view, {"aside": claimed}, under=self._incoming)
+        except (GitError, OSError):
+            return None  # damaged, or never there
+        if "aside" not in found:
+            return None
+        tree = self.inside.run(["rev-parse", f"{claimed}^{{tree}}"]).stdout.decode("ascii").strip()
+        parents = (self.start_commit, claimed)
+        message = f"Set aside in {self.path.name}"
+        commit = commit_tree(self.inside, tree, parents, author=self.author, message=message)
+        hand_over(self.hub.git_dir, self.shield, commit, known=self.start_commit)
+        return keep_salvage(self.shield, self.common_dir, self.branch, commit, head=self.start_commit)
+
+    def _salvage_files(self) -> Salvaged | None:
         known = self.tip() or self.start_commit
         own, ignored = self.known_index(), wanted_ignored(self.inside, self.path)
         if (

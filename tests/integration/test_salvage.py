@@ -176,6 +176,31 @@ def test_a_commit_that_no_branch_holds_is_kept(folder: Path, workspace: Either) 
     assert git(folder, "rev-parse", f"{REF}^1") == left
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_a_clone_holds_on_other_branches_and_in_its_stash_is_kept(
+    folder: Path, tmp_path: Path, packed: bool
+) -> None:
+    with made(folder, tmp_path / "workspaces", "clone") as workspace:
+        place = workspace.path
+        git(place, "branch", "no-work")
+        git(place, "checkout", "--quiet", "-b", "idea")
+        left = commit_files(place, {"idea.txt": "idea\n"}, "An idea")
+        git(place, "checkout", "--quiet", workspace.branch)
+        write_files(place, {"a.txt": "stashed\n"})
+        git(place, "stash")
+        if packed:
+            git(place, "pack-refs", "--all")
+        write_files(place, {"b.txt": "work\n"})
+        asyncio.run(workspace.commit("Work"))
+        assert asyncio.run(workspace.remove()) is not None
+    assert salvage_refs(folder) == [REF, f"{REF}.2"]
+    kept = [git(folder, "diff", f"{ref}^1", ref) for ref in salvage_refs(folder)]
+    assert any("+idea" in text for text in kept)
+    assert any("+stashed" in text for text in kept)
+    assert left in git(folder, "rev-list", "--glob=refs/orchestrator/*")
+    assert git(folder, "fsck", "--strict", "--no-dangling") == ""
+
+
 def test_a_damaged_index_loses_no_files(folder: Path, workspace: Either) -> None:
     write_files(workspace.path, {"new.txt": "new\n"})
     Path(git(workspace.path, "rev-parse", "--absolute-git-dir"), "index").write_bytes(b"DIRC damaged")
