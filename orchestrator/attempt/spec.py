@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.usage import Meter
@@ -71,6 +72,7 @@ class AttemptReport:
     verify: VerifyResult | None = None
     fix_rounds_used: int = 0
     permissions: PermissionCounts = field(default_factory=PermissionCounts)
+    variants: tuple[Mapping[str, Any], ...] = ()  #: what was chosen from
     resources: Mapping[str, float | int] | None = None  #: cpu_s, peak_rss_bytes
 
 

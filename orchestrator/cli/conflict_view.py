@@ -110,11 +110,11 @@ def _rules(folder: Path) -> MergeRules | None:
 
 
 def _look(state: RunState, repo: Repository, view: LiveView) -> Look:
-    results = [worker.result for worker in state.workers.values() if worker.result]
+    results = [worker.result for worker in state.tasks if worker.result]
     finished = {
         result.worker_id: result.commit for result in results if result.commit and result.files_changed
     }
-    running = [worker.id for worker in state.workers.values() if not worker.result and worker.attempts]
+    running = [worker.id for worker in state.tasks if not worker.result and worker.attempts]
     return view.look(finished, running, present_target(repo, state.base_ref))
 
 
@@ -135,7 +135,7 @@ def _document(state: RunState, repo: Repository, look: Look, view: LiveView) -> 
                 "gone": worker in look.gone,
                 "left_out": list(look.left_out.get(worker, ())),
             }
-            for worker in state.workers
+            for worker in (task.id for task in state.tasks)
         ],
         **look.conflicts.to_json(),
         "hints": [hint.to_json() for hint in hints],

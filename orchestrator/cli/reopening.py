@@ -59,6 +59,6 @@ def named_tasks(state: RunState, ids: Sequence[str]) -> tuple[str, ...]:
 
 def _nothing(state: RunState, reason: str) -> str:
     if state.status is RunStatus.SUCCEEDED:
-        return f"run {state.run_id} has ended: all {len(state.workers)} tasks succeeded"
+        return f"run {state.run_id} has ended: all {len(state.tasks)} tasks succeeded"
     hint = "; `orchestrator retry` tries what failed again" if reason == RESUME else ""
     return f"run {state.run_id} has ended: every task has its result{hint}"

@@ -49,6 +49,7 @@ def run_account(plan: RunPlan, run_id: str) -> dict[str, Any]:
                 "name": task.name,
                 "agent": plan.agents[task.id].name,
                 "needs": list(task.needs),
+                "variant_of": task.variant_of,
                 "estimate_s": task.estimate_s,
                 "digest": digests[task.id],
             }

@@ -88,6 +88,8 @@ def _budget(keys: BudgetKeys) -> Budget:
 
 
 def _terms(config: OrchestratorConfig, task: Task, agents: tuple[Agent, ...]) -> Terms:
+    if task.variants:  # it only chooses: no agent runs, nothing is spent
+        return Terms(accounts=(f"the choice of {task.id}",), expected=Told(0.0, 0))
     env = {**_passed(config), **config.env, **task.env}
     return Terms(
         accounts=tuple(account(agent.name, env) for agent in agents),

@@ -40,7 +40,9 @@ def content_digests(
 
 
 def _content(config: OrchestratorConfig, task: Task, agent: str) -> dict[str, Any]:
+    several = {"attempts": task.attempts, "agents": list(task.agents), "models": list(task.models)}
     return {
+        **(several if task.variants else {}),
         "prompt": task.prompt,
         "command": list(task.command),
         "terminal": task.terminal,

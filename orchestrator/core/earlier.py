@@ -96,7 +96,7 @@ def cut_short(state: RunState) -> tuple[str, ...]:
         state,
         {
             worker.id
-            for worker in state.workers.values()
+            for worker in _unsettled(state)
             if worker.result is None
             or worker.result.status is Status.PARKED
             or worker.result.error_kind in STOPPED
@@ -106,14 +106,31 @@ def cut_short(state: RunState) -> tuple[str, ...]:
 
 def unsuccessful(state: RunState, named: Collection[str] = ()) -> tuple[str, ...]:
     """The workers to try again: all without success, or those named; and what was skipped for their sake."""
-    failed = {
-        worker.id for worker in state.workers.values() if worker.result is None or not worker.result.success
+    failed = {worker.id for worker in _unsettled(state) if worker.result is None or not worker.result.success}
+    return _with_dependents(state, _with_variants(state, set(named)) or failed)
+
+
+def _unsettled(state: RunState) -> list[WorkerState]:
+    """All workers but variants of a task that has succeeded: what became of them is over."""
+    settled = {worker.id for worker in state.tasks if worker.result and worker.result.success}
+    return [worker for worker in state.workers.values() if worker.variant_of not in settled]
+
+
+def _with_variants(state: RunState, named: set[str]) -> set[str]:
+    """Add the variants of the tasks that are named: all of them where the task had succeeded."""
+    left = {worker.id for worker in _unsettled(state)}
+    variants = {
+        worker.id
+        for worker in state.workers.values()
+        if worker.variant_of in named
+        and (worker.id not in left or worker.result is None or not worker.result.success)
     }
-    return _with_dependents(state, set(named) or failed)
+    return named | variants
 
 
 def _with_dependents(state: RunState, chosen: set[str]) -> tuple[str, ...]:
-    """Add those that were skipped because one of the chosen had failed."""
+    """Add those that were skipped because one of the chosen had failed, and who chooses among variants."""
+    chosen = chosen | {task for name in chosen if (task := state.workers[name].variant_of)}
     grown = True
     while grown:
         skipped = {

@@ -97,7 +97,7 @@ def sort_results(
     candidates, empty = [], []
     for task in tasks:
         result = results.get(task.id)
-        if result is None or not result.success:
+        if task.variant_of or result is None or not result.success:
             continue
         if result.commit is None or not result.files_changed:
             empty.append(task.id)

@@ -15,6 +15,7 @@ from orchestrator.agents.defined import defined_agents
 from orchestrator.agents.registry import get_agent
 from orchestrator.config import OrchestratorConfig, workspaces_dir
 from orchestrator.core.trust import require_trust
+from orchestrator.core.variants import expand
 from orchestrator.errors import InputError, RepositoryError
 from orchestrator.git.repository import Repository, open_repository, resolve_base
 from orchestrator.model.result import TaskResult
@@ -73,10 +74,13 @@ def prepare(
     Raises InputError or RepositoryError, naming every fault it found.
     """
     check_tasks(tasks)
+    asked = [task for task in tasks if not task.variant_of]
+    tasks = expand(tasks)
     agents = _agents(config, tasks)
     folder, repository, base = _repository(config)
     _check_copies(config, folder)
     sandbox, isolation, boundary = settle_sandbox(config)
+    _check_variants(tasks, isolation)
     no_overlay = overlay_fault(workspaces_dir()) if isolation == "clone" else None
     fallbacks = _fallbacks(config, tasks)
     every = [*agents.values(), *chain.from_iterable(fallbacks.values())]
@@ -96,9 +100,19 @@ def prepare(
         boundary=f"{boundary}; full checkouts: {no_overlay}" if no_overlay else boundary,
         max_workers=max_workers,
         policy=load_policy(config.policy),
-        warnings=(*_warnings(tasks, repository if isolation != "none" else None), *untrusted),
-        built_on=built_on or {},
+        warnings=(
+            *_warnings(asked, repository if isolation != "none" else None),
+            *untrusted,
+        ),
+        built_on=_for_variants(tasks, built_on or {}),
     )
+
+
+def _for_variants(
+    tasks: Sequence[Task], built_on: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    found = {task.id: built_on.get(task.variant_of or task.id, ()) for task in tasks}
+    return {task_id: commits for task_id, commits in found.items() if commits}
 
 
 def require_programs(plan: RunPlan) -> None:
@@ -199,6 +213,15 @@ def _repository_if_any(folder: Path) -> Repository | None:
         return open_repository(folder)
     except RepositoryError:
         return None
+
+
+def _check_variants(tasks: Sequence[Task], isolation: str) -> None:
+    several = [task.id for task in tasks if task.variants]
+    if several and isolation == "none":
+        raise InputError(
+            f"task `{several[0]}`: attempts: variants need workspaces of their own, and isolation is `none`",
+            hint="leave `isolation` out, or give the task one attempt",
+        )
 
 
 def _check_copies(config: OrchestratorConfig, folder: Path) -> None:

@@ -44,6 +44,7 @@ class Worker:
     ended_at: datetime | None = None
     log_path: Path | None = None
     transcript_path: Path | None = None
+    start_commit: str | None = None  #: that the newest attempt built on
     report: AttemptReport | None = None  #: of the newest attempt
     permissions: PermissionCounts = field(default_factory=PermissionCounts)  #: of all attempts
 
@@ -187,6 +188,7 @@ def _with_report(result: TaskResult, report: AttemptReport, end: EndWorker) -> T
         commit=report.commit,
         files_changed=report.files_changed,
         verify=report.verify,
+        variants=report.variants,
         fix_rounds_used=report.fix_rounds_used,
         notes=_notes(result, report),
     )

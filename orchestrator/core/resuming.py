@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.config import OrchestratorConfig, workspaces_dir
 from orchestrator.core.earlier import RESUME, Earlier, going_on
 from orchestrator.core.plan import RunPlan, prepare
+from orchestrator.core.variants import expand
 from orchestrator.errors import InputError, JournalError
 from orchestrator.executors.recovery import end_run
 from orchestrator.git.history import list_branches
@@ -63,6 +64,8 @@ def _reopen(
 ) -> tuple[RunPlan, Earlier]:
     events = _events(folder)
     state = fold(events)
+    if given is not None:
+        given = (given[0], expand(given[1]))
     stored = put_back(load_plan(folder), given, os.environ)
     again = tuple(choose(state))
     plan = _plan(stored, state, options)

@@ -21,7 +21,7 @@ from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
 from orchestrator.attempt.stop import StopSignal, first_of
 from orchestrator.clock import SystemClock
 from orchestrator.config import workspaces_dir
-from orchestrator.core import scheduler
+from orchestrator.core import choosing, scheduler
 from orchestrator.core.accounts import (
     attempt_account,
     budget_account,
@@ -67,6 +67,7 @@ from orchestrator.landing.plan import LandingResult
 from orchestrator.model.event import Event, EventKind, RunStatus
 from orchestrator.model.request import Decision, PermissionRequest
 from orchestrator.model.result import TaskResult
+from orchestrator.model.task import Task
 from orchestrator.ports import Clock, Sandbox
 from orchestrator.workspaces.environment import make_run_tmp, remove_run_tmp
 
@@ -106,10 +107,13 @@ class Run:
         self._recorder = Recorder(self._mask, clock=self.clock, on_event=on_event)
         self._emit, self._record = self._recorder.emit, self._recorder.record
         self._workers = {task.id: Worker(task=task, agent=plan.agents[task.id].name) for task in plan.tasks}
+        self._tasks = [task.id for task in plan.tasks if task.variant_of is None]
         self._results: dict[str, TaskResult] = earlier.kept if earlier else dict(plan.kept)
         ended = {worker_id: result.status for worker_id, result in self._results.items()}
         self._state = earlier.opening_state(plan) if earlier else opening_state(plan, ended=ended)
         if earlier:
+            for worker_id, worker in self._workers.items():
+                worker.start_commit = earlier.state.workers[worker_id].start_commit
             for worker_id in earlier.again:
                 earlier.remind(self._workers[worker_id])
         self._inbox: asyncio.Queue[scheduler.Event] = asyncio.Queue()
@@ -178,7 +182,11 @@ class Run:
             async with self._base_gate():
                 await self._conduct()
             await self._finish()
-        return [self._results[task.id] for task in self.plan.tasks]
+        return self._task_results()
+
+    def _task_results(self) -> list[TaskResult]:
+        """One result per task; those of variants are in the one of the task."""
+        return [self._results[name] for name in self._tasks]
 
     def _open_journal(self) -> Journal:
         path = journal_path(self.directory)
@@ -261,9 +269,10 @@ class Run:
 
     def _standing(self) -> Standing:
         """Whose work there is to compare. A run that waits for room on the disk has other worries."""
-        begun = {name for name, worker in self._workers.items() if worker.started is not None}
+        begun = {name for name in self._tasks if self._workers[name].started is not None}
         running = set() if self._pauses.paused else begun - self._results.keys()
-        return Standing(finished_work(self._results.values()), frozenset(running))
+        finished = [self._results[name] for name in self._tasks if name in self._results]
+        return Standing(finished_work(finished), frozenset(running))
 
     async def _take_next(self) -> None:
         """Take one event in. A cancelled caller becomes a stop: workers end before it goes on."""
@@ -388,6 +397,9 @@ class Run:
         if worker.started is None:
             worker.started, worker.started_at = began, began_at
         worker.attempts = number
+        if worker.task.variants:
+            await self._choose(worker, began)
+            return
         spec = self._spec(worker, number)
         worker.log_path, worker.transcript_path = spec.log_path, spec.transcript_path
         wait = round(began - self._began, 6)
@@ -412,6 +424,31 @@ class Run:
             self._inbox.put_nowait(ended)
 
         await self._execute(spec, self._sinks(worker_id, number), worker.stop, end)
+
+    async def _choose(self, worker: Worker, began: float) -> None:
+        """Take the place of an attempt where a task has variants: no agent runs."""
+        worker_id, number = worker.task.id, worker.attempts
+        started = {"queue_wait": round(began - self._began, 6), "log_path": None, "agent": worker.agent}
+        self._emit(EventKind.ATTEMPT_STARTED, started, worker_id, number)
+        field = self._field(worker.task)
+        loop = asyncio.get_running_loop()
+        report = await loop.run_in_executor(self._pool, partial(choosing.choose_or_fail, field))
+        for variant in report.variants:
+            worker.agent = variant["agent"] if variant["chosen"] else worker.agent
+        take_report(worker, report)
+        worker.ended, worker.ended_at = self.clock.monotonic(), self.clock.now()
+        nothing = {"cost_usd": 0.0, "tokens": 0}  # the variants' own attempts have counted
+        data = {**attempt_account(report, worker.ended - began), **nothing}
+        self._emit(EventKind.ATTEMPT_FINISHED, data, worker_id, number)
+        status, kind = report.outcome.status, report.outcome.error_kind
+        told = scheduler.AttemptEnded(worker_id, status, kind, at=worker.ended, cost=0.0, tokens=0)
+        self._inbox.put_nowait(told)
+
+    def _field(self, task: Task) -> choosing.Field:
+        results = {name: self._results[name] for name in task.variants}
+        starts = {name: start for name in task.variants if (start := self._workers[name].start_commit)}
+        finished = [self._results[name] for name in self._tasks if name in self._results]
+        return choosing.Field(self.plan, task, results, starts, finished_work(finished))
 
     def _left_s(self) -> float | None:
         """Seconds until the run's own time limit; None without one."""
@@ -454,6 +491,8 @@ class Run:
     def _sinks(self, worker_id: str, number: int) -> Sinks:
         def emit(kind: EventKind, data: Mapping[str, Any]) -> None:
             self._emit(kind, data, worker_id, number)
+            if kind is EventKind.WORKSPACE_CREATED:
+                self._workers[worker_id].start_commit = data.get("start_commit")
             if kind is EventKind.AGENT_LIMITED:
                 told = limited_event(worker_id, data["until"], self.clock, self._left_s())
                 self._inbox.put_nowait(told)
@@ -492,14 +531,18 @@ class Run:
             now=self.clock.monotonic(),
         )
         self._results[end.worker_id] = result
-        counts = {"done": len(self._results), "total": len(self._workers)}
+        done = sum(name in self._results for name in self._tasks)
+        counts = {"done": done, "total": len(self._tasks)}
         await self._record(
             EventKind.WORKER_FINISHED, {"result": result.to_json(), **counts}, end.worker_id, result.attempts
         )
+        if result.variants and result.success:
+            drop = partial(choosing.drop_branches, self.plan, result.variants)
+            await asyncio.get_running_loop().run_in_executor(self._pool, drop)
 
     async def _finish(self) -> None:
         await asyncio.gather(*self._background)
-        results = [self._results[task.id] for task in self.plan.tasks]
+        results = self._task_results()
         compare = partial(conflict_account, self.plan, self.run_id, results)
         if found := await asyncio.get_running_loop().run_in_executor(self._pool, compare):
             self._emit(EventKind.CONFLICTS_FOUND, found)

@@ -17,7 +17,7 @@ from orchestrator.errors import JournalError
 from orchestrator.git.history import resolve_commits
 from orchestrator.journal.runs import is_live, list_runs, run_dir
 from orchestrator.journal.state import RunState, load_state
-from orchestrator.model.result import TaskResult
+from orchestrator.model.result import Status, TaskResult
 from orchestrator.model.task import Task
 
 
@@ -40,7 +40,25 @@ def take_over(plan: RunPlan) -> RunPlan:
         )
         for task_id, result in sorted(kept.items(), key=lambda item: list(names).index(item[0]))
     }
-    return replace(plan, kept=results)
+    return replace(plan, kept={**results, **_needless(plan.tasks, results)})
+
+
+def _needless(tasks: tuple[Task, ...], kept: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
+    """Results for the variants of tasks that are taken over: none of them starts."""
+    pairs = [(task, kept.get(task.variant_of or "")) for task in tasks if task.id not in kept]
+    return {
+        task.id: TaskResult(
+            worker_id=task.id,
+            name=task.name,
+            agent=result.agent,
+            status=Status.CANCELLED,
+            error_kind="not_needed",
+            error_message=f"not started: the result of `{task.variant_of}` is taken over",
+            kept_from=result.kept_from,
+        )
+        for task, result in pairs
+        if result is not None
+    }
 
 
 def _newest_with(folder: Path, digests: set[str]) -> RunState | None:

@@ -235,6 +235,8 @@ class WorkerManager:
         if event.kind is not EventKind.WORKER_FINISHED:
             return
         result = TaskResult.from_json(event.data["result"])
+        if result.worker_id not in self._tasks:  # a variant: the task's own result comes
+            return
         counts = {"done": event.data["done"], "total": event.data["total"]}
         if result.success:
             self.logger.log_worker_complete(result.worker_id, True, result.duration, **counts)

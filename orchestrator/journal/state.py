@@ -56,6 +56,11 @@ class RunState:
     workers: dict[str, WorkerState] = field(default_factory=dict)
 
     @property
+    def tasks(self) -> list[WorkerState]:
+        """The workers that give a task its result: all but variants."""
+        return [worker for worker in self.workers.values() if worker.variant_of is None]
+
+    @property
     def elapsed(self) -> float:
         """Seconds from the run's start to its end, or to the last that is known of it."""
         if self.wall_seconds is not None:
@@ -131,6 +136,7 @@ def _run_started(state: RunState, event: Event) -> None:
             name=task["name"],
             agent=task["agent"],
             needs=tuple(task.get("needs") or ()),
+            variant_of=task.get("variant_of"),
             estimate_s=task.get("estimate_s"),
             digest=task.get("digest"),
             phase_since=event.at,

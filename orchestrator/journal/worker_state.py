@@ -57,6 +57,7 @@ class WorkerState:
     name: str
     agent: str
     needs: tuple[str, ...] = ()
+    variant_of: str | None = None  #: the task that it is one of several attempts at
     estimate_s: float | None = None
     digest: str | None = None  #: of what it is to do
     phase: Phase = Phase.QUEUED

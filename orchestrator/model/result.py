@@ -95,6 +95,7 @@ class TaskResult:
     usage: Usage = field(default_factory=Usage)
     log_path: str | None = None
     transcript_path: str | None = None
+    variants: tuple[Mapping[str, Any], ...] = ()  #: what it was chosen from, and why; see "Variants"
     notes: tuple[str, ...] = ()  #: what is worth a look though nothing failed, such as `no_changes`
     retry_at: datetime | None = None  #: when the limit that ended it is over, as far as the agent was told
     kept_from: str | None = None  #: the earlier run that it was taken over from
@@ -118,7 +119,7 @@ class TaskResult:
         for stamp in ("started_at", "finished_at", "retry_at"):
             if values.get(stamp):
                 values[stamp] = datetime.fromisoformat(values[stamp])
-        for name in ("files_changed", "notes"):
+        for name in ("files_changed", "notes", "variants"):
             values[name] = tuple(values.get(name, ()))
         if values.get("verify"):
             checks = tuple(CheckResult(**check) for check in values["verify"]["commands"])

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+#: A task is tried so many times at once, at most.
+MOST_VARIANTS = 16
 ID_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
@@ -47,6 +49,11 @@ class Task:
     fallback: tuple[str, ...] | None = None  #: agents to go on with when its own is at a limit
     retries: int | None = None
     fix_rounds: int | None = None  #: how often a failing gate is given back to its agent
+    attempts: int | None = None  #: so many variants are made at once, of which one is chosen
+    agents: tuple[str, ...] = ()  #: of its variants, in turn
+    models: tuple[str, ...] = ()  #: the same
+    variant_of: str | None = None  #: the task that it is one of several attempts at
+    variants: tuple[str, ...] = ()  #: the workers that it chooses from, once all of them have ended
     estimate_s: float | None = None  #: expected length; longer paths start first
     verify: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

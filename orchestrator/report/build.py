@@ -17,7 +17,7 @@ from orchestrator.report.verdict import overlaps
 
 def build_report(state: RunState) -> dict[str, Any]:
     """Return the report. Its form is part of the public contract: extend it, do not change it."""
-    results = [(worker, _result(state, worker)) for worker in state.workers.values()]
+    results = [(worker, _result(state, worker)) for worker in state.tasks]
     counts = Counter(result.status for _, result in results if result)
     made = decisions(state)
     document: dict[str, Any] = {
@@ -139,6 +139,11 @@ def _pending(state: RunState, worker: WorkerState) -> dict[str, Any]:
         "waiting": dict(worker.waiting) if worker.waiting else None,
         "liveness": dict(worker.liveness) if worker.liveness else None,
         "attempts": len(worker.attempts),
+        "variants": [
+            {"worker_id": one.id, "agent": one.agent, "phase": one.phase.value}
+            for one in state.workers.values()
+            if one.variant_of == worker.id
+        ],
         "branch": worker.branch,
         "log_path": worker.log_path,
         "intervals": _intervals(state, worker),

@@ -38,14 +38,15 @@ def render_page(state: RunState) -> str:
     """Return the page. All that came from agents, tasks or the repository is escaped on its way in."""
     template = page_template("page.html.j2", {"tail": _tail})
     report = build_report(state)
-    entries = {entry["worker_id"]: entry for entry in (*report["results"], *report["pending"])}
-    workers = [_worker(state, entries[worker_id]) for worker_id in state.workers]
+    known = {entry["worker_id"]: entry for entry in (*report["results"], *report["pending"])}
+    entries = {worker.id: known[worker.id] for worker in state.tasks}
+    workers = [_worker(state, entry) for entry in entries.values()]
     return template.render(
         report=report,
         workers=workers,
         timeline=build_timeline(list(workers), report["wall_seconds"]),
-        matrix=matrix(report["conflicts"], list(state.workers)),
-        conflict_files=by_file(report["conflicts"]["pairs"], list(state.workers))[:_FILES_SHOWN],
+        matrix=matrix(report["conflicts"], list(entries)),
+        conflict_files=by_file(report["conflicts"]["pairs"], list(entries))[:_FILES_SHOWN],
         foreseen=prediction_lines(report["conflicts"]),
         phases=[phase.value for phase in Phase if phase is not Phase.FINISHED],
         marks=_MARKS,

@@ -79,7 +79,9 @@ def _worker(
     repository: Repository | None,
 ) -> dict[str, Any]:
     worker_id = entry["worker_id"]
-    changes, fault = _changes(repository, state.workers[worker_id].start_commit, entry.get("commit"))
+    variants = entry["variants"] if "status" in entry else ()
+    made_by = next((one["worker_id"] for one in variants if one["chosen"]), worker_id)
+    changes, fault = _changes(repository, state.workers[made_by].start_commit, entry.get("commit"))
     kept = ("name", "agent", "status", "duration", "attempts", "error_message", "error_kind", "output")
     places = ("branch", "commit", "log_path", "transcript_path", "verify", "usage")
     return {
@@ -100,6 +102,7 @@ def _worker(
         ],
         "conflicts": _about(report["conflicts"].get("pairs", ()), worker_id),
         "resolved": _about(report["conflicts"].get("resolved", ()), worker_id),
+        "variants": list(variants),
         "salvaged": state.workers[worker_id].salvaged,
     }
 

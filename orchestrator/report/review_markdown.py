@@ -133,6 +133,9 @@ def _facts(worker: Mapping[str, Any]) -> Iterator[str]:
     for title in ("branch", "commit", "log_path", "transcript_path"):
         if worker[title]:
             yield f"- {title.removesuffix('_path')}: {code(worker[title])}"
+    for one in worker["variants"]:
+        chosen = "chosen" if one["chosen"] else "not chosen"
+        yield f"- variant {code(one['worker_id'])} by {code(one['agent'])}: {chosen}, {plain(one['why'])}"
     if worker["salvaged"]:
         yield f"- salvaged: {code(worker['salvaged'].get('ref'))}"
 

@@ -28,6 +28,7 @@ def render_text(report: Mapping[str, Any]) -> str:
     """Return `build_report`'s document as text."""
     parts = [_head(report), _table([*report["results"], *report["pending"]])]
     parts += [_trouble(entry) for entry in report["results"] if not entry["success"]]
+    parts += [_variants(entry) for entry in report["results"] if entry["variants"]]
     parts += _conflicts(report["conflicts"])
     parts += _landing(report)
     parts += _decisions(report)
@@ -116,6 +117,33 @@ def _figures(entry: Mapping[str, Any]) -> str:
         f"{entry['status']:<12} {duration(entry['duration']):>8} {duration(entry['queue_wait']):>8} "
         f"{entry['attempts']:>5} {len(entry['files_changed']):>5}"
     )
+
+
+def _variants(entry: Mapping[str, Any]) -> str:
+    """Say which variant of a task was chosen, and what became of each."""
+    lines = [f"Variants of {one_line(entry['worker_id'])}"]
+    for variant in entry["variants"]:
+        mark = "*" if variant["chosen"] else " "
+        facts = [variant["status"]]
+        if variant["diff_lines"] is not None:
+            facts.append(f"{variant['diff_lines']} lines")
+        if variant["conflicts"]:
+            facts.append(f"{variant['conflicts']} conflicts")
+        if variant["gate_s"] is not None:
+            facts.append(f"gate {variant['gate_s']:.1f} s")
+        by = " ".join(one_line(name) for name in (variant["agent"], variant["model"]) if name)
+        line = f"  {mark} {one_line(variant['worker_id'])} ({by}): {one_line(', '.join(facts))}"
+        lines.append(_clip(line, _WIDTH - 1))
+        if variant["chosen"]:
+            lines += textwrap.wrap(
+                f"chosen: {one_line(variant['why'])}",
+                _WIDTH,
+                initial_indent="      ",
+                subsequent_indent="      ",
+            )
+        if variant["salvaged"]:
+            lines.append(f"      kept as {one_line(variant['salvaged'])}")
+    return "\n".join(lines)
 
 
 def _conflicts(found: Mapping[str, Any]) -> list[str]:

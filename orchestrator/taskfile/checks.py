@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from orchestrator.config import Fault, text_fault
 from orchestrator.errors import InputError
-from orchestrator.model.task import Task, id_fault
+from orchestrator.model.task import MOST_VARIANTS, Task, id_fault
 
 NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -103,8 +103,20 @@ def _limit_faults(index: int, task: Task) -> Iterable[Fault]:
             yield Fault((index, key), f"expected a number above zero (got {amount!r})")
     if task.fix_rounds is not None and not 0 <= task.fix_rounds <= 20:
         yield Fault((index, "fix_rounds"), f"expected 0 to 20 (got {task.fix_rounds!r})")
+    yield from _variant_faults(index, task)
     if task.retries is not None and task.retries < 0:
         yield Fault((index, "retries"), f"expected 0 or more (got {task.retries!r})")
+
+
+def _variant_faults(index: int, task: Task) -> Iterable[Fault]:
+    if task.attempts is not None and not 1 <= task.attempts <= MOST_VARIANTS:
+        yield Fault((index, "attempts"), f"expected 1 to {MOST_VARIANTS} (got {task.attempts!r})")
+    for key, names in (("agents", task.agents), ("models", task.models)):
+        if len(names) > (task.attempts or MOST_VARIANTS):
+            most = task.attempts or MOST_VARIANTS
+            yield Fault((index, key), f"names {len(names)} for {most} variants; `attempts` says how many")
+        if names and getattr(task, key[:-1]) and not task.variants:
+            yield Fault((index, key), f"give `{key[:-1]}` or `{key}`, not both")
 
 
 def _duplicates(ids: Mapping[int, str]) -> Iterable[Fault]:

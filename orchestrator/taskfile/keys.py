@@ -25,7 +25,7 @@ from orchestrator.config import (
     split_time_limit,
 )
 from orchestrator.errors import InputError
-from orchestrator.model.task import Task, id_fault
+from orchestrator.model.task import MOST_VARIANTS, Task, id_fault
 from orchestrator.taskfile.checks import name_fault, path_fault
 from orchestrator.taskfile.files import read_prompt
 
@@ -93,6 +93,9 @@ class TaskKeys(BaseModel):
     budget: TaskBudgetKeys = TaskBudgetKeys()
     fallback: Annotated[tuple[FilledText, ...], Field(strict=False)] | None = None
     retries: Annotated[int, Field(ge=0)] | None = None
+    attempts: Annotated[int, Field(ge=1, le=MOST_VARIANTS)] | None = None
+    agents: Annotated[tuple[FilledText, ...], Field(strict=False)] = ()
+    models: Annotated[tuple[FilledText, ...], Field(strict=False)] = ()
     fix_rounds: Annotated[int, Field(ge=0, le=20)] | None = None
     estimate: Duration | None = None
     verify: Annotated[tuple[CommandLine, ...], Field(strict=False)] | None = None
@@ -124,6 +127,9 @@ def task_of(keys: TaskKeys, prompt: str) -> Task:
         fallback=keys.fallback,
         retries=keys.retries,
         fix_rounds=keys.fix_rounds,
+        attempts=keys.attempts,
+        agents=keys.agents,
+        models=keys.models,
         estimate_s=keys.estimate,
         verify=keys.verify,
         env=MappingProxyType(dict(keys.env)),

@@ -59,6 +59,7 @@ def draw(rng: random.Random) -> Rules:
         )
         for i in range(count)
     ]
+    tasks = _with_variants(rng, tasks)
     usual = Amount(rng.choice([0.5, 1.0, 2.0]), rng.choice([100, 1000]))
     budget = Budget(
         cost=rng.choice([None, None, 0.2, 3.0, 8.0]),
@@ -83,6 +84,24 @@ def draw(rng: random.Random) -> Rules:
     )
 
 
+def _with_variants(rng: random.Random, tasks: list[Task]) -> list[Task]:
+    """Let some tasks choose among earlier ones, which nobody else then needs."""
+    needed = {need for task in tasks for need in task.needs}
+    free = [task.id for task in tasks if task.id not in needed]
+    made = {task.id: task for task in tasks}
+    for place, task in enumerate(tasks):
+        before = [name for name in free if name in [earlier.id for earlier in tasks[:place]]]
+        if len(before) < 2 or rng.random() < 0.5:
+            continue
+        chosen = tuple(rng.sample(before, k=2))
+        if task.variants or any(made[name].variants for name in chosen):
+            continue
+        made[task.id] = replace(made[task.id], variants=chosen)
+        made.update({name: replace(made[name], variant_of=task.id) for name in chosen})
+        free = [name for name in free if name not in (*chosen, task.id)]
+    return list(made.values())
+
+
 def _terms(rng: random.Random, usual: Amount) -> Terms:
     holds = rng.random() < 0.4
     return Terms(
@@ -101,7 +120,8 @@ def _resumed(rng: random.Random, tasks: list[Task]) -> tuple[dict[str, Status], 
         return {}, {}
     ended: dict[str, Status] = {}
     for task in tasks:
-        if rng.random() < 0.5 and all(ended.get(need) is Status.SUCCEEDED for need in task.needs):
+        met = all(ended.get(need) is Status.SUCCEEDED for need in task.needs)
+        if rng.random() < 0.5 and met and all(name in ended for name in task.variants):
             ended[task.id] = rng.choice([Status.SUCCEEDED, Status.SUCCEEDED, Status.FAILED])
     return ended, {task.id: rng.randint(1, 3) for task in tasks if task.id in ended or rng.random() < 0.3}
 
@@ -151,6 +171,7 @@ class World:
         self.durations: list[float] = []
         self.stopping: str | None = None
         self.halts: list[str] = []
+        self.choices = 0
         self.starts = 0
 
     # -- the drive ---------------------------------------------------------------------------------
@@ -229,6 +250,9 @@ class World:
         self.check(worker_id not in self.delayed, "started before its retry was due")
         needs = self.by_id[worker_id].needs
         self.check(all(self.statuses.get(n) is Status.SUCCEEDED for n in needs), "started before its needs")
+        variants = self.by_id[worker_id].variants
+        self.check(all(n in self.statuses for n in variants), "started before its variants had ended")
+        self.choices += bool(variants)
         self.check(action.attempt == self.attempts.get(worker_id, 0) + 1, "the attempt's number")
         self.check(len(self.running) < self.rules.max_workers, "more workers than slots")
         self.check(self.now >= self.closed.get(account, 0.0), f"{account} is at its limit")
@@ -358,6 +382,7 @@ class World:
             and worker_id not in self.delayed
             and worker_id not in self.statuses
             and all(self.statuses.get(need) is Status.SUCCEEDED for need in needs)
+            and all(name in self.statuses for name in self.by_id[worker_id].variants)
             and bool(usable)
             and usable[0] not in self.gaps
             and self.affordable(worker_id)
@@ -459,10 +484,15 @@ class World:
             self.check(worker_id not in self.delayed, "a limit uses up no retry")
 
     def halt_due(self) -> bool:
-        rule = scheduler.halt_rule(self.rules.halt, len(self.by_id))
+        counted_ids = {task.id for task in self.rules.tasks if task.variant_of is None}
+        rule = scheduler.halt_rule(self.rules.halt, len(counted_ids))
         if rule.limit is None:
             return False
-        new = [status for worker_id, status in self.statuses.items() if worker_id not in self.rules.ended]
+        new = [
+            status
+            for worker_id, status in self.statuses.items()
+            if worker_id in counted_ids and worker_id not in self.rules.ended
+        ]
         ends = [status for status in new if status is not Status.CANCELLED]
         good = sum(status is Status.SUCCEEDED for status in ends)
         counted = {"fail": len(ends) - good, "success": good, "done": len(ends)}[rule.counts]

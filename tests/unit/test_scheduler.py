@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,42 @@ def test_a_failed_need_skips_all_that_hangs_on_it_and_says_which() -> None:
     assert ends["c"].message == "not started: it needs `b`, which ended as cancelled"
     assert ends["c"].kind == "need_failed"
     assert state.stages["free"] is Stage.RUNNING
+
+
+def with_variants(*after: Task, halt: str = "never") -> SchedulerState:
+    """Task `t` chooses between two variants; `after` are more tasks."""
+    variants = [replace(task(name), variant_of="t") for name in ("v1", "v2")]
+    chooser = replace(task("t"), variants=("v1", "v2"))
+    return step(initial_state([*variants, chooser, *after], max_workers=4, halt=halt), Begin())[0]
+
+
+@pytest.mark.parametrize("ends", [Status.SUCCEEDED, Status.FAILED, Status.PARKED])
+def test_a_task_with_variants_starts_once_all_have_ended_however(ends: Status) -> None:
+    state = with_variants(task("after", "t"))
+    state, actions = step(state, AttemptEnded("v1", ends))
+    assert (started(actions), state.stages["t"]) == ([], Stage.BLOCKED)
+    state, actions = step(state, AttemptEnded("v2", Status.FAILED))
+    assert started(actions) == ["t"]
+    state, actions = step(state, AttemptEnded("t", Status.SUCCEEDED))
+    assert started(actions) == ["after"]
+
+
+def test_variants_do_not_count_for_the_halt_rule() -> None:
+    state = with_variants(halt="now,fail=1")
+    for name in ("v1", "v2"):
+        state, _ = step(state, AttemptEnded(name, Status.FAILED))
+        assert state.stopping is None
+    state, _ = step(state, AttemptEnded("t", Status.FAILED))
+    assert state.stopping == "halt"
+
+
+def test_a_need_that_failed_skips_variants_and_who_chooses() -> None:
+    variants = [replace(task(name, "n"), variant_of="t") for name in ("v1", "v2")]
+    tasks = [task("n"), *variants, replace(task("t", "n"), variants=("v1", "v2"))]
+    state, _ = step(initial_state(tasks, max_workers=4), Begin())
+    state, actions = step(state, AttemptEnded("n", Status.FAILED))
+    ends = [action.worker_id for action in actions if isinstance(action, EndWorker)]
+    assert (sorted(ends), state.done) == (["n", "t", "v1", "v2"], True)
 
 
 def test_a_chain_of_two_thousand_needs_is_no_recursion() -> None:

@@ -26,6 +26,7 @@ def drive(seeds: range) -> Counter[str]:
             raise
         reached["schedules"] += 1
         reached["starts"] += world.starts
+        reached["choices"] += world.choices
         reached.update(f"halted by {reason}" for reason in world.halts)
         reached.update(status.value for status in world.statuses.values())
         reached["quota"] += sum(world.quota_hits.values())
@@ -38,7 +39,7 @@ def check_reach(reached: Counter[str], schedules: int) -> None:
     assert reached["schedules"] == schedules
     for what in (*(status.value for status in Status), "halted by halt", "halted by budget"):
         assert reached[what] > schedules / 100, (what, reached)
-    for what in ("starts", "quota", "retries", "resumed"):
+    for what in ("starts", "choices", "quota", "retries", "resumed"):
         assert reached[what] > schedules / 10, (what, reached)
 
 

@@ -65,7 +65,7 @@ def _entry(folder: Path) -> dict[str, Any]:
             "tasks": 0,
         }
     report = build_report(state)
-    return {key: report[key] for key in keys} | {"tasks": len(state.workers)}
+    return {key: report[key] for key in keys} | {"tasks": len(state.tasks)}
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def _hints(state: RunState) -> list[dict[str, Any]]:
     from orchestrator.git.repository import open_repository
     from orchestrator.landing.hints import find_hints
 
-    results = {worker.id: worker.result for worker in state.workers.values()}
+    results = {worker.id: worker.result for worker in state.tasks}
     commits = {name: found.commit for name, found in results.items() if found and found.commit}
     if state.base_commit is None or len(commits) < 2:
         return []

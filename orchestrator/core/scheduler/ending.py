@@ -48,13 +48,20 @@ def end_worker(state: SchedulerState, first: EndWorker) -> Step:
         for dependent in state.nodes[end.worker_id].dependents:
             if stages[dependent] is not Stage.BLOCKED:
                 continue
-            if end.status is not Status.SUCCEEDED:
+            node = state.nodes[dependent]
+            if end.status is not Status.SUCCEEDED and end.worker_id in node.needs:
                 stages[dependent] = Stage.ENDED
                 ends.append(skip(dependent, end.worker_id, end.status))
-            elif all(statuses.get(need) is Status.SUCCEEDED for need in state.nodes[dependent].needs):
+            elif _may_start(node, statuses):
                 stages[dependent] = Stage.READY
     waiting = without_waiting(state, (end.worker_id for end in ends))
     return replace(state, stages=stages, statuses=statuses, waiting=waiting), tuple(actions)
+
+
+def _may_start(node: Node, statuses: Mapping[str, Status]) -> bool:
+    return all(statuses.get(need) is Status.SUCCEEDED for need in node.needs) and all(
+        before in statuses for before in node.after
+    )
 
 
 def skip(worker_id: str, need: str, status: Status) -> EndWorker:
@@ -68,8 +75,12 @@ def halted_by_rule(state: SchedulerState) -> Step:
     """End the run if its halt rule is met."""
     if state.stopping:
         return state, ()
-    counted = (status for worker_id, status in state.statuses.items() if worker_id not in state.earlier)
-    detail = state.halt.met(counted, len(state.nodes))
+    counted = (
+        status
+        for worker_id, status in state.statuses.items()
+        if worker_id not in state.earlier and state.nodes[worker_id].counted
+    )
+    detail = state.halt.met(counted, sum(node.counted for node in state.nodes.values()))
     return _halt(state, detail, "halt", at_once=state.halt.at_once) if detail else (state, ())
 
 

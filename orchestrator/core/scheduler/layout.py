@@ -31,7 +31,7 @@ def initial_state(
     """
     dependents: dict[str, list[str]] = {task.id: [] for task in tasks}
     for task in tasks:
-        for need in dict.fromkeys(task.needs):
+        for need in _before(task):
             dependents[need].append(task.id)
     paths = _paths(tasks, dependents)
     nodes = {
@@ -39,7 +39,9 @@ def initial_state(
             id=task.id,
             index=index,
             needs=tuple(dict.fromkeys(task.needs)),
+            after=task.variants,
             dependents=tuple(dependents[task.id]),
+            counted=task.variant_of is None,
             retries=retries if task.retries is None else task.retries,
             path_s=paths[task.id],
             terms=(terms or {}).get(task.id, Terms()),
@@ -50,7 +52,7 @@ def initial_state(
     return SchedulerState(
         nodes=nodes,
         max_workers=max_workers,
-        halt=halt_rule(halt, len(tasks)),
+        halt=halt_rule(halt, sum(node.counted for node in nodes.values())),
         budget=budget or Budget(),
         start_interval_s=start_interval_s,
         stages={task.id: _stage(task, statuses) for task in tasks},
@@ -64,8 +66,15 @@ def initial_state(
 def _stage(task: Task, ended: Mapping[str, Status]) -> Stage:
     if task.id in ended:
         return Stage.ENDED
-    met = all(ended.get(need) is Status.SUCCEEDED for need in task.needs)
+    met = all(ended.get(need) is Status.SUCCEEDED for need in task.needs) and all(
+        variant in ended for variant in task.variants
+    )
     return Stage.READY if met else Stage.BLOCKED
+
+
+def _before(task: Task) -> tuple[str, ...]:
+    """All that must have ended before the task starts."""
+    return tuple(dict.fromkeys((*task.needs, *task.variants)))
 
 
 def _paths(tasks: Sequence[Task], dependents: Mapping[str, Sequence[str]]) -> dict[str, float]:
@@ -74,7 +83,7 @@ def _paths(tasks: Sequence[Task], dependents: Mapping[str, Sequence[str]]) -> di
     usual = sum(known) / len(known) if known else 1.0
     own = {task.id: usual if task.estimate_s is None else task.estimate_s for task in tasks}
     open_ends = {task_id: len(after) for task_id, after in dependents.items()}
-    needs = {task.id: tuple(dict.fromkeys(task.needs)) for task in tasks}
+    needs = {task.id: _before(task) for task in tasks}
     paths: dict[str, float] = {}
     last = [task_id for task_id, count in open_ends.items() if not count]
     while last:

@@ -182,9 +182,11 @@ def _end_hopeless(state: SchedulerState) -> Step:
     actions: tuple[Action, ...] = ()
     if not lasting:
         return state, actions
-    for worker_id in state.in_stage(Stage.READY):
-        accounts = state.nodes[worker_id].terms.accounts
-        if state.stages[worker_id] is Stage.READY and lasting.issuperset(accounts):
+    looked: set[str] = set()
+    while ready := [name for name in state.in_stage(Stage.READY) if name not in looked]:
+        worker_id, accounts = ready[0], state.nodes[ready[0]].terms.accounts
+        looked.add(worker_id)  # an end can make ready who chooses among variants
+        if lasting.issuperset(accounts):
             tried = state.attempts.get(worker_id)
             message = f"{accounts[0] or 'its agent'}'s limit lasts longer than the run's own time limit"
             end = EndWorker(

@@ -40,7 +40,9 @@ class Node:
     id: str
     index: int  #: place in spawn order
     needs: tuple[str, ...]
+    after: tuple[str, ...] = ()  #: what only has to have ended, however
     dependents: tuple[str, ...]
+    counted: bool = True  #: by the halt rule; a variant is no task of its own
     retries: int
     path_s: float  #: estimated seconds from its start to the end of all that hangs on it
     terms: Terms

@@ -1,0 +1,127 @@
+"""Several attempts at one task: the gate filters, the comparison picks, the rest is salvaged."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core.run import Run
+from orchestrator.errors import InputError
+from orchestrator.journal.state import load_state
+from orchestrator.model.result import Status
+from orchestrator.report.build import build_report
+from orchestrator.report.text import render_text
+from tests.integration.run_fixtures import git, make_repository, make_run, run, shell, task
+
+#: The first fails its gate, the second makes a big diff, the third a small one.
+WORK = """
+case $ORCHESTRATOR_WORKER_ID in
+*.v1) echo bad > work.txt ;;
+*.v2) seq 50 > work.txt ;;
+*.v3) echo small > work.txt ;;
+esac
+"""
+GATE = ["! grep -q bad work.txt"]
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "repo")
+
+
+def salvage_of(repo: Path, going: Run) -> list[str]:
+    refs = git(repo, "for-each-ref", "--format=%(refname)", "refs/orchestrator/salvage/")
+    return [ref.rpartition("/")[2] for ref in refs.splitlines()]
+
+
+def test_the_small_one_wins_and_dependents_build_on_it(repo: Path) -> None:
+    going = make_run(
+        repo,
+        [
+            task("a", shell(WORK), attempts=3, verify=GATE),
+            task("b", shell("cat work.txt > seen.txt"), needs=["a"]),
+        ],
+        land=True,
+    )
+
+    a, b = asyncio.run(going.execute())
+
+    assert (a.status, a.worker_id, a.branch) == (Status.SUCCEEDED, "a", f"orchestrator/{going.run_id}/a.v3")
+    assert git(repo, "show", f"{b.commit}:seen.txt") == "small"
+    v1, v2, v3 = a.variants
+    assert (v1["status"], v1["verified"], v1["chosen"]) == ("failed", False, False)
+    assert (v2["diff_lines"], v3["diff_lines"], v3["chosen"]) == (50, 1, True)
+    assert "smallest diff: 1 line against 50 lines of a.v2" in v3["why"]
+    assert salvage_of(repo, going) == ["a.v1@1", "a.v2@1"]
+    left = git(repo, "branch", "--format=%(refname:short)", "--list", "orchestrator/*/a.*")
+    assert left.splitlines() == [a.branch]
+    kept = git(repo, "for-each-ref", "--format=%(objectname)", "refs/orchestrator/salvage/*/a.v2@1")
+    assert git(repo, "show", f"{kept}:work.txt").splitlines()[-1] == "50"
+    assert going.landing is not None and going.landing.landed == ["a", "b"]
+    report = build_report(load_state(going.directory))
+    assert [entry["worker_id"] for entry in report["results"]] == ["a", "b"]
+    assert sum(report["counts"].values()) == 2
+    assert "chosen: of 2 that succeeded, the smallest diff" in " ".join(render_text(report).split())
+
+
+def test_the_one_without_conflicts_wins_over_the_smaller(repo: Path, tmp_path: Path) -> None:
+    work = "case $ORCHESTRATOR_WORKER_ID in *.v1) echo a > README.md;; *) seq 9 > own.txt;; esac"
+    _, b = run(
+        repo,
+        [
+            task("a", shell("echo first > README.md")),
+            task("b", shell(f"while ! [ -e {tmp_path}/go ]; do sleep 0.05; done; {work}"), attempts=2),
+        ],
+        on_event=lambda event: (tmp_path / "go").touch() if _ended(event, "a") else None,
+    )
+
+    assert b.branch is not None and b.branch.endswith("b.v2")
+    assert [one["conflicts"] for one in b.variants] == [1, 0]
+    assert "fewest conflicts" in b.variants[1]["why"]
+
+
+def _ended(event: Any, worker_id: str) -> bool:
+    return event.kind == "worker.finished" and event.worker_id == worker_id
+
+
+def test_none_succeeds(repo: Path) -> None:
+    a, b, c = run(
+        repo,
+        [
+            task("a", shell("echo no; exit 3"), attempts=2),
+            task("b", shell("true"), needs=["a"]),
+            task("c", shell("echo c > c.txt")),
+        ],
+        halt="now,fail=2",
+    )
+
+    assert (a.status, a.error_kind) == (Status.FAILED, "no_variant")
+    assert "none of 2 variants succeeded: a.v1 failed" in (a.error_message or "")
+    assert (b.status, b.error_kind, c.status) == (Status.CANCELLED, "need_failed", Status.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "settings", "told"),
+    [
+        ({"attempts": 2}, ["A.V2"], {}, "`a.v2` has the id of the task `A.V2`"),
+        ({"agents": ["command", "nobody"]}, [], {}, "nobody"),
+        ({"attempts": 1, "models": ["x", "y"]}, [], {}, "models: names 2 for 1 variants"),
+        ({"models": ["x", "y"], "model": "z"}, [], {}, "give `model` or `models`"),
+        ({"attempts": 2}, [], {"isolation": "none"}, "isolation is `none`"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(
+    repo: Path, first: dict[str, Any], others: list[str], settings: dict[str, Any], told: str
+) -> None:
+    tasks = [task("a", shell("true"), **first), *(task(name, shell("true")) for name in others)]
+    with pytest.raises(InputError) as caught:
+        make_run(repo, tasks, **settings)
+    assert told in str(caught.value)
+
+
+def test_a_long_id_leaves_no_room_for_variants(repo: Path) -> None:
+    with pytest.raises(InputError, match="cannot be named so"):
+        make_run(repo, [task("x" * 62, shell("true"), attempts=2)])
