@@ -253,6 +253,14 @@ class BudgetKeys(BaseModel):
     stop: Literal["soon", "now"] = "soon"  #: once it is spent: start nothing more, or stop what runs too
 
 
+class JudgeKeys(BaseModel):
+    """Who chooses among the variants of a task: a program, asked and answering in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    command: Annotated[tuple[FilledText, ...], Field(strict=False, min_length=1)]
+
+
 class PressureKeys(BaseModel):
     """Beyond which share of the last ten seconds nothing starts, in percent; None: whatever it is.
 
@@ -298,6 +306,7 @@ class OrchestratorConfig(BaseModel):
     copy_files: tuple[FilledText, ...] = Field(default=(), alias="copy", strict=False)
     verify: tuple[CommandLine, ...] = Field(default=(), strict=False)
     verify_timeout: Duration = 600.0  #: for each `verify` command
+    judge: JudgeKeys | None = None  #: chooses among variants that succeeded
     fix_rounds: Annotated[int, Field(ge=0, le=20)] = 0  #: how often a failing gate is given back to its agent
     verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
     base_gate: Literal["warn", "require", "off"] = "warn"  #: the gate on the base commit

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orchestrator.attempt.spec import AttemptReport
+from orchestrator.core.judging import Verdict, question, read_verdict
 from orchestrator.core.plan import RunPlan
 from orchestrator.errors import GitError, OrchestratorError
 from orchestrator.git.file_changes import FileChange, file_changes
@@ -22,6 +25,7 @@ from orchestrator.landing.manifests import rules_of
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.result import Status, TaskResult, Usage
 from orchestrator.model.task import Task
+from orchestrator.workspaces.pool import in_pool
 from orchestrator.workspaces.salvage import salvage_ref
 
 _LOG = logging.getLogger("orchestrator")
@@ -95,10 +99,17 @@ def _lines(variant: Variant) -> str:
     return "1 line" if variant.diff_lines == 1 else f"{variant.diff_lines} lines"
 
 
-def choose_or_fail(field: Field) -> AttemptReport:
-    """As `choose`; what git cannot do is the task's failure."""
+async def decide(
+    field: Field, pool: Executor, ask: Callable[[str], Awaitable[AttemptReport]]
+) -> AttemptReport:
+    """Compare, ask the judge where there is one, and choose. What git cannot do is the task's failure."""
     try:
-        return choose(field)
+        variants = await in_pool(pool, partial(measure, field))
+        verdict = None
+        if text := await in_pool(pool, partial(_question, field, variants)):
+            names = [variant.worker_id for variant in variants if variant.is_candidate]
+            verdict = read_verdict(await ask(text), names)
+        return await in_pool(pool, partial(choose, field, variants, verdict))
     except (OrchestratorError, OSError) as err:
         message = f"the variants could not be compared: {err}"
         return AttemptReport(
@@ -106,15 +117,55 @@ def choose_or_fail(field: Field) -> AttemptReport:
         )
 
 
-def choose(field: Field) -> AttemptReport:
-    """Compare the variants and keep the work of all but the winner. Blocks; raises GitError."""
+def measure(field: Field) -> list[Variant]:
+    """Look at the variants, and measure those that may be chosen. Blocks; raises GitError."""
     variants = [_variant(field, variant_id) for variant_id in field.task.variants]
     if field.plan.repository is not None and field.plan.base_commit is not None:
         variants = _measured(field, field.plan.repository, field.plan.base_commit, variants)
+    return variants
+
+
+def _question(field: Field, variants: Sequence[Variant]) -> str | None:
+    """What the judge is asked; None where there is none, or nothing to choose."""
+    repo, base = field.plan.repository, field.plan.base_commit
+    candidates = [variant for variant in variants if variant.is_candidate and variant.commit]
+    if not judge_of(field.plan, field.task) or len(candidates) < 2 or repo is None or base is None:
+        return None
+    diffs = {}
+    with tempfile.TemporaryDirectory(prefix="orchestrator-choice-") as folder:
+        shield = repo.scratch(Path(folder, "git"), head=base)
+        for variant in candidates:
+            start = field.starts.get(variant.worker_id, base)
+            argv = [
+                "diff-tree",
+                "-r",
+                "-p",
+                "-M",
+                "--no-ext-diff",
+                "--no-textconv",
+                start,
+                variant.commit or "",
+            ]
+            diffs[variant.worker_id] = shield.run(argv).stdout.decode("utf-8", "replace")
+    return question(field.task, [asdict(variant) for variant in candidates], diffs)
+
+
+def judge_of(plan: RunPlan, task: Task) -> tuple[str, ...]:
+    """The program that judges the variants of a task; empty: there is none."""
+    return task.judge or (plan.config.judge.command if plan.config.judge else ())
+
+
+def choose(field: Field, variants: Sequence[Variant], verdict: Verdict | None = None) -> AttemptReport:
+    """Pick one and keep the work of all others. A judge that named none is said. Blocks; raises GitError."""
     candidates = [variant for variant in variants if variant.is_candidate]
     if not candidates:
         return _no_variant(field, variants)
     winner, why = compare(candidates)
+    if verdict is not None and verdict.winner is None:
+        why = f"{why} ({verdict.said}: the comparison decided)"
+    elif verdict is not None:
+        winner = next(one for one in candidates if one.worker_id == verdict.winner)
+        why = f"of {len(candidates)} that succeeded, the judge's choice: {verdict.said}"
     told = [_told(field, variant, winner, why) for variant in variants]
     result = field.results[winner.worker_id]
     return AttemptReport(

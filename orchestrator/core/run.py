@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.agents.logins import lent_folder
+from orchestrator.agents.registry import get_agent
 from orchestrator.attempt.limits import Limits
 from orchestrator.attempt.masking import run_mask
 from orchestrator.attempt.spec import AttemptReport, AttemptSpec, Sinks
@@ -36,6 +37,7 @@ from orchestrator.core.approvals import Approvals, Asker, read_answer
 from orchestrator.core.conditions import choices, opening_state, time_limit, with_room
 from orchestrator.core.earlier import Earlier
 from orchestrator.core.isolation import git_author, make_tripwire, make_workspaces, opened_sandbox
+from orchestrator.core.judging import JUDGE_S
 from orchestrator.core.landing import Site, gate_base, open_ground, sort_results, steps_of
 from orchestrator.core.liveness import Liveness
 from orchestrator.core.overlaps import Standing, overlap_watch
@@ -57,6 +59,7 @@ from orchestrator.core.waits import Waits
 from orchestrator.errors import JournalError, OrchestratorError
 from orchestrator.executors.local import local_executor
 from orchestrator.git.process import hold_in_children
+from orchestrator.git.worktrees import delete_branch_at
 from orchestrator.journal import joblog
 from orchestrator.journal.joblog import Joblog
 from orchestrator.journal.runs import RunLock, create_run_dir, journal_path, new_run_id
@@ -430,9 +433,7 @@ class Run:
         worker_id, number = worker.task.id, worker.attempts
         started = {"queue_wait": round(began - self._began, 6), "log_path": None, "agent": worker.agent}
         self._emit(EventKind.ATTEMPT_STARTED, started, worker_id, number)
-        field = self._field(worker.task)
-        loop = asyncio.get_running_loop()
-        report = await loop.run_in_executor(self._pool, partial(choosing.choose_or_fail, field))
+        report = await choosing.decide(self._field(worker.task), self._pool, partial(self._judge, worker))
         for variant in report.variants:
             worker.agent = variant["agent"] if variant["chosen"] else worker.agent
         take_report(worker, report)
@@ -443,6 +444,31 @@ class Run:
         status, kind = report.outcome.status, report.outcome.error_kind
         told = scheduler.AttemptEnded(worker_id, status, kind, at=worker.ended, cost=0.0, tokens=0)
         self._inbox.put_nowait(told)
+
+    async def _judge(self, worker: Worker, text: str) -> AttemptReport:
+        """Let a program judge, as an attempt with `text` on its standard input; its branch goes again."""
+        plan, task = self.plan, worker.task
+        command = choosing.judge_of(plan, task)
+        asked = replace(task, prompt=text, command=command, timeout_s=task.timeout_s or JUDGE_S)
+        agent = get_agent("command")
+        spec = replace(
+            self._spec(worker, worker.attempts),
+            task=replace(asked, terminal=False),
+            agent=agent,
+            login_dir=None,
+            setup=(),
+            verify=(),
+            fix_rounds=0,
+        )
+        worker.log_path = spec.log_path
+        reports: list[AttemptReport] = []
+        sinks = self._sinks(task.id, worker.attempts)
+        await self._execute(spec, sinks, worker.stop, reports.append)
+        self._liveness.forget(task.id)
+        if plan.repository and reports[0].branch and reports[0].commit:
+            drop = partial(delete_branch_at, plan.repository.common_dir, reports[0].branch, reports[0].commit)
+            await asyncio.get_running_loop().run_in_executor(self._pool, drop)
+        return reports[0]
 
     def _field(self, task: Task) -> choosing.Field:
         results = {name: self._results[name] for name in task.variants}

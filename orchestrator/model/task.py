@@ -52,6 +52,7 @@ class Task:
     attempts: int | None = None  #: so many variants are made at once, of which one is chosen
     agents: tuple[str, ...] = ()  #: of its variants, in turn
     models: tuple[str, ...] = ()  #: the same
+    judge: tuple[str, ...] = ()  #: the program that chooses among its variants
     variant_of: str | None = None  #: the task that it is one of several attempts at
     variants: tuple[str, ...] = ()  #: the workers that it chooses from, once all of them have ended
     estimate_s: float | None = None  #: expected length; longer paths start first

@@ -17,6 +17,7 @@ from orchestrator.config import (
     Duration,
     Fault,
     FilledText,
+    JudgeKeys,
     Price,
     Text,
     TimeLimit,
@@ -95,6 +96,7 @@ class TaskKeys(BaseModel):
     retries: Annotated[int, Field(ge=0)] | None = None
     attempts: Annotated[int, Field(ge=1, le=MOST_VARIANTS)] | None = None
     agents: Annotated[tuple[FilledText, ...], Field(strict=False)] = ()
+    judge: JudgeKeys | None = None
     models: Annotated[tuple[FilledText, ...], Field(strict=False)] = ()
     fix_rounds: Annotated[int, Field(ge=0, le=20)] | None = None
     estimate: Duration | None = None
@@ -130,6 +132,7 @@ def task_of(keys: TaskKeys, prompt: str) -> Task:
         attempts=keys.attempts,
         agents=keys.agents,
         models=keys.models,
+        judge=keys.judge.command if keys.judge else (),
         estimate_s=keys.estimate,
         verify=keys.verify,
         env=MappingProxyType(dict(keys.env)),

@@ -125,3 +125,41 @@ def test_what_cannot_be_is_said_before_anything_starts(
 def test_a_long_id_leaves_no_room_for_variants(repo: Path) -> None:
     with pytest.raises(InputError, match="cannot be named so"):
         make_run(repo, [task("x" * 62, shell("true"), attempts=2)])
+
+
+BOTH = "case $ORCHESTRATOR_WORKER_ID in *.v1) seq 9;; *) seq 2;; esac > work.txt"
+
+
+@pytest.mark.parametrize(
+    ("judge", "winner", "why"),
+    [
+        (
+            """grep -q '"diff": "diff --git' && echo '{"winner": "a.v1", "why": "more to read"}'""",
+            "a.v1",
+            "the judge's choice: more to read",
+        ),
+        ("""echo '{"winner": "a.v9", "why": "x"}'""", "a.v2", "the judge chose what is no candidate"),
+        ("echo I like a.v1", "a.v2", "not one JSON object"),
+        ("""echo '{"winner": "a.v1", "why": "x"}'; exit 3""", "a.v2", "the judge failed"),
+        ("""echo '{"winner": "a.v1", "why": "x", "more": 1}'""", "a.v2", "has not the two keys"),
+        ("sleep 60", "a.v2", "the judge failed"),
+    ],
+)
+def test_a_judge_decides_unless_it_talks_nonsense(repo: Path, judge: str, winner: str, why: str) -> None:
+    timeout = {"timeout": 1} if judge.startswith("sleep") else {}
+    going = make_run(repo, [task("a", shell(BOTH), attempts=2, **timeout)], judge={"command": shell(judge)})
+    (a,) = asyncio.run(going.execute())
+    (chosen,) = [one for one in a.variants if one["chosen"]]
+    assert (chosen["worker_id"], why in chosen["why"]) == (winner, True), chosen["why"]
+    left = git(repo, "branch", "--format=%(refname:short)", "--list", "orchestrator/*")
+    assert left.splitlines() == [a.branch] == [f"orchestrator/{going.run_id}/{winner}"]
+
+
+def test_the_task_has_a_judge_of_its_own_and_one_candidate_needs_none(repo: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "asked"
+    judge = {"command": shell(f"touch {mark}; exit 1")}
+    line = "case $ORCHESTRATOR_WORKER_ID in *.v1) exit 1;; esac; echo x > work.txt"
+    (a,) = run(repo, [task("a", shell(line), attempts=2, judge=judge)])
+    assert (a.success, mark.exists()) == (True, False)
+    (b,) = run(repo, [task("b", shell("echo x > work.txt"), attempts=2, judge=judge)])
+    assert (b.success, mark.exists()) == (True, True)
