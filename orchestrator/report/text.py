@@ -126,9 +126,9 @@ def _variants(entry: Mapping[str, Any]) -> str:
         mark = "*" if variant["chosen"] else " "
         facts = [variant["status"]]
         if variant["diff_lines"] is not None:
-            facts.append(f"{variant['diff_lines']} lines")
+            facts.append("1 line" if variant["diff_lines"] == 1 else f"{variant['diff_lines']} lines")
         if variant["conflicts"]:
-            facts.append(f"{variant['conflicts']} conflicts")
+            facts.append(f"in conflict with {variant['conflicts']}")
         if variant["gate_s"] is not None:
             facts.append(f"gate {variant['gate_s']:.1f} s")
         by = " ".join(one_line(name) for name in (variant["agent"], variant["model"]) if name)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.config import OrchestratorConfig
 from orchestrator.core.run import Run
+from orchestrator.core.worker_manager import WorkerManager
 from orchestrator.errors import InputError
 from orchestrator.journal.state import load_state
 from orchestrator.model.result import Status
@@ -163,3 +165,15 @@ def test_the_task_has_a_judge_of_its_own_and_one_candidate_needs_none(repo: Path
     assert (a.success, mark.exists()) == (True, False)
     (b,) = run(repo, [task("b", shell("echo x > work.txt"), attempts=2, judge=judge)])
     assert (b.success, mark.exists()) == (True, True)
+
+
+def test_python_gets_one_result_for_each_worker_that_it_spawned(repo: Path) -> None:
+    heard: list[str] = []
+    config = OrchestratorConfig(repo=repo, sandbox="off")
+    with WorkerManager(config, on_result=lambda result: heard.append(result.worker_id)) as manager:
+        line = "echo $ORCHESTRATOR_WORKER_ID > work.txt"
+        manager.spawn_worker("a", {"prompt": "p", "command": shell(line), "attempts": 2})
+        manager.spawn_worker("b", {"prompt": "p", "command": shell("cat work.txt"), "needs": ["a"]})
+        a, b = manager.wait_all()
+    assert (a.worker_id, b.worker_id, heard) == ("a", "b", ["a", "b"])
+    assert b.output.strip() == "a.v1"
