@@ -52,6 +52,7 @@ class Tally:
     unfinished: list[str] = field(default_factory=list)
     worked_twice: int = 0  #: jobs that came to their end twice: the at-least-once window
     landed_twice: list[str] = field(default_factory=list)
+    workspaces_left: list[str] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
         """As one line of the results file."""
@@ -63,7 +64,7 @@ class Tally:
     def clean(self) -> bool:
         """Whether every promise held."""
         broken = (self.journal_faults, self.fsck_faults, self.lost, self.repeated, self.unfinished)
-        return not any(broken) and not self.landed_twice and not self.processes_left
+        return not any(broken) and not (self.landed_twice or self.workspaces_left or self.processes_left)
 
 
 def kill_runs(
@@ -179,6 +180,9 @@ def _look_at_end(world: World, tally: Tally, *, land: bool) -> None:
         tally.fsck_faults.append(fault)
     if land:
         tally.landed_twice += landed_twice(world)
+    if CAN_RESUME:
+        left = (world.folder / "home" / "workspaces").glob("*/[!.]*")
+        tally.workspaces_left += [f"{world.folder.name}:{path.name}" for path in sorted(left)]
 
 
 def run_folder(world: World) -> Path | None:

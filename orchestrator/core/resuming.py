@@ -21,6 +21,7 @@ from orchestrator.journal.state import RunState, fold
 from orchestrator.journal.store import read_events
 from orchestrator.journal.stored_plan import StoredPlan, load_plan
 from orchestrator.journal.withheld import put_back
+from orchestrator.journal.worker_state import WorkerState
 from orchestrator.model.event import Event
 from orchestrator.model.task import Task
 from orchestrator.workspaces.leftovers import remove_leftovers
@@ -117,7 +118,10 @@ def _cleared(plan: RunPlan, earlier: Earlier) -> Earlier:
     }
 
     def abandoned(name: str) -> bool:
-        return attempt_of(name)[0] in earlier.again and name not in going | asked_for
+        worker_id, _ = attempt_of(name)
+        if worker_id in earlier.again:
+            return name not in going | asked_for
+        return _is_overdue(earlier.state.workers.get(worker_id), plan.config.keep)
 
     left = remove_leftovers(
         plan.repository, earlier.run_id, directory, author=plan.config.author, only=abandoned
@@ -128,6 +132,13 @@ def _cleared(plan: RunPlan, earlier: Earlier) -> Earlier:
             hint="mend that, then try again",
         )
     return _counted(plan, earlier, directory)
+
+
+def _is_overdue(worker: WorkerState | None, keep: str) -> bool:
+    """Whether a workspace should have gone with its worker's success, but the run died before that."""
+    if worker is None or worker.result is None or worker.kept or keep == "always":
+        return False
+    return worker.result.success
 
 
 def _counted(plan: RunPlan, earlier: Earlier, directory: Path) -> Earlier:
