@@ -79,8 +79,9 @@ def say_header(run: Run, earlier: Earlier | None = None) -> None:
     """Say what is about to happen, and behind which boundary."""
     plan = run.plan
     at = f" at {plan.base_commit[:12]}" if plan.base_commit else ""
-    total = sum(task.variant_of is None for task in plan.tasks)
-    tasks = f"{len(earlier.again)} of {total} tasks start again" if earlier else f"{total} tasks"
+    ids = {task.id for task in plan.tasks if task.variant_of is None}
+    total, again = len(ids), len(ids.intersection(earlier.again)) if earlier else 0
+    tasks = f"{again} of {total} tasks start again" if earlier else f"{total} tasks"
     say(f"run {run.run_id}: {tasks}, {plan.max_workers} at once")
     say(f"  repository  {plan.folder}{at}")
     say(f"  boundary    {plan.boundary}")
