@@ -308,6 +308,7 @@ class OrchestratorConfig(BaseModel):
     verify_timeout: Duration = 600.0  #: for each `verify` command
     judge: JudgeKeys | None = None  #: chooses among variants that succeeded
     fix_rounds: Annotated[int, Field(ge=0, le=20)] = 0  #: how often a failing gate is given back to its agent
+    resolve_rounds: Annotated[int, Field(ge=0, le=20)] = 0  #: how often a conflict is given to its agent
     verify_retries: Annotated[int, Field(ge=0, le=100)] = 0  #: how often a failing gate is run again
     base_gate: Literal["warn", "require", "off"] = "warn"  #: the gate on the base commit
     land: bool = False  #: at the end of the run, put together what succeeded

@@ -51,7 +51,9 @@ class AttemptSession:
         self.last_heard: float | None = None  # the monotonic instant of what was last said by its protocol
         self._closed = asyncio.Event()
         self._round_env: Mapping[str, str] = {}
-        self.follow_up = False  #: whether the prompt is the next thing to say in the session that goes on
+        self.follow_up = (
+            spec.follow_up
+        )  #: whether the prompt is the next thing to say in the session that goes on
         self.processes: list[Process] = []
 
     @property

@@ -32,6 +32,7 @@ class AttemptSpec:
     config_dir: Path  #: the agent's own settings and sessions, kept from attempt to attempt
     login_dir: Path | None = None  #: where a sandboxed agent finds the user's login; None: at its own place
     resume_id: str | None = None  #: the agent's own session to go on with
+    follow_up: bool = False  #: whether the prompt is the next thing to say in that session
     continues: int | None = None  #: the earlier attempt in whose workspace it goes on
     needs: tuple[str, ...] = ()  #: commits that its workspace builds on
     setup: tuple[str, ...] = ()

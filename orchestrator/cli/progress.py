@@ -329,6 +329,18 @@ def _held(event: Event, _state: RunState) -> str:
     return f"held       {one_line(event.data['worker_id'])}: {one_line(event.data['reason'])}"
 
 
+def _resolving(event: Event, _state: RunState) -> str:
+    data = event.data
+    place = f"round {data['round']} of {data['of']}"
+    files = ", ".join(map(one_line, data["files"][:5]))
+    return f"resolving  {one_line(data['worker_id'])} {place}, by {one_line(data['agent'])}: {files}"
+
+
+def _resolved(event: Event, _state: RunState) -> str:
+    name, fault = one_line(event.data["worker_id"]), event.data["fault"]
+    return f"unresolved {name}: {one_line(fault)}" if fault else f"resolved   {name}"
+
+
 _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.ATTEMPT_STARTED: _started,
     EventKind.PERMISSION_DECIDED: _decided,
@@ -343,6 +355,8 @@ _LOG_LINES: dict[EventKind, Callable[[Event, RunState], str | None]] = {
     EventKind.GATE_FINISHED: _gated,
     EventKind.LANDING_STEPPED: _landed,
     EventKind.LANDING_HELD: _held,
+    EventKind.LANDING_RESOLVING: _resolving,
+    EventKind.LANDING_RESOLVED: _resolved,
     EventKind.RUN_PAUSED: _paused,
     EventKind.RUN_UNPAUSED: _unpaused,
     EventKind.RUN_WOKE: _woke,

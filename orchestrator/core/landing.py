@@ -9,6 +9,7 @@ from concurrent.futures import Executor as Pool
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from orchestrator.attempt.spec import EnvironmentSource
 from orchestrator.attempt.stop import StopSignal
 from orchestrator.clock import SystemClock
 from orchestrator.config import OrchestratorConfig, home, workspaces_dir
+from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
+from orchestrator.core.resolving import give_back
+from orchestrator.core.resuming import plan_again
 from orchestrator.errors import InputError
 from orchestrator.executors.recovery import end_orphans
 from orchestrator.git.repository import Repository, open_repository
@@ -25,6 +29,7 @@ from orchestrator.journal.runs import RunLock, journal_path
 from orchestrator.journal.state import RunState, load_state
 from orchestrator.journal.store import Journal, read_events
 from orchestrator.journal.stored_plan import StoredPlan, load_plan
+from orchestrator.journal.withheld import put_back
 from orchestrator.landing.gate import Ground, gate_of_base, processes
 from orchestrator.landing.land import Recorded, Wishes, land
 from orchestrator.landing.plan import Candidate, LandingResult
@@ -110,6 +115,7 @@ def sort_results(
                 branch=result.branch or "",
                 commit=result.commit,
                 needs=task.needs,
+                prompt=task.prompt,
                 verify=task.verify or (),
             )
         )
@@ -190,7 +196,21 @@ async def land_again(
         )
         ground = await stack.enter_async_context(open_ground(site, recorder.record, stop or StopSignal()))
         after = _opening(site, plan, candidates, pull_requests) if pull_requests else None
-        return await land(ground, candidates, wishes, recorded=steps_of(folder), empty=empty, after=after)
+        again = partial(_plan_again, plan, state)
+        return await land(
+            ground,
+            candidates,
+            wishes,
+            recorded=steps_of(folder),
+            empty=empty,
+            after=after,
+            give_back=partial(give_back, ground, again, results, recorder),
+        )
+
+
+def _plan_again(plan: StoredPlan, state: RunState) -> RunPlan:
+    """What an agent needs to work once more as it did. Raises InputError, such as for withheld secrets."""
+    return plan_again(put_back(plan, None, os.environ), state, {})
 
 
 def _opening(

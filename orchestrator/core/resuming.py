@@ -69,7 +69,7 @@ def _reopen(
         given = (given[0], expand(given[1]))
     stored = put_back(load_plan(folder), given, os.environ)
     again = tuple(choose(state))
-    plan = _plan(stored, state, options)
+    plan = plan_again(stored, state, options)
     if left := end_run(folder):
         raise JournalError(
             f"processes of the run {folder.name} cannot be ended: {', '.join(map(str, left))}",
@@ -92,7 +92,7 @@ def _events(folder: Path) -> tuple[Event, ...]:
     return events
 
 
-def _plan(stored: StoredPlan, state: RunState, options: Mapping[str, Any]) -> RunPlan:
+def plan_again(stored: StoredPlan, state: RunState, options: Mapping[str, Any]) -> RunPlan:
     """Settle everything anew but what the work so far stands on: the base commit and the isolation."""
     said = stored.config.model_dump(by_alias=True, exclude_unset=True)
     given = {name: value for name, value in options.items() if value is not None}

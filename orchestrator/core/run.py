@@ -44,6 +44,7 @@ from orchestrator.core.overlaps import Standing, overlap_watch
 from orchestrator.core.pausing import PatientWorkspaces, Pauses
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.recording import Recorder
+from orchestrator.core.resolving import give_back
 from orchestrator.core.results import (
     Worker,
     begin_attempt,
@@ -627,7 +628,10 @@ class Run:
         try:
             async with open_ground(self._site, self._record, self._landing_stop) as ground:
                 recorded = steps_of(self.directory)
-                self.landing = await land(ground, candidates, Wishes(), recorded=recorded, empty=empty)
+                again = partial(give_back, ground, lambda: self.plan, self._results, self._recorder)
+                self.landing = await land(
+                    ground, candidates, Wishes(), recorded=recorded, empty=empty, give_back=again
+                )
         finally:
             requests.cancel()
 

@@ -199,6 +199,7 @@ def _landing_started(state: RunState, event: Event) -> None:
         **state.landing,
         "branch": event.data["branch"],
         "held": [],
+        "resolved": [],
         "stopped": "it goes on, or died",
     }
 
@@ -211,6 +212,11 @@ def _landing_stepped(state: RunState, event: Event) -> None:
 
 def _landing_held(state: RunState, event: Event) -> None:
     state.landing = {**state.landing, "held": [*state.landing["held"], event.data]}
+
+
+def _landing_resolved(state: RunState, event: Event) -> None:
+    if event.data["fault"] is None:
+        state.landing = {**state.landing, "resolved": [*state.landing.get("resolved", ()), event.data]}
 
 
 def _landing_finished(state: RunState, event: Event) -> None:
@@ -237,6 +243,8 @@ _RUN_EVENTS: dict[EventKind, Callable[[RunState, Event], None]] = {
     EventKind.LANDING_STARTED: _landing_started,
     EventKind.LANDING_STEPPED: _landing_stepped,
     EventKind.LANDING_HELD: _landing_held,
+    EventKind.LANDING_RESOLVING: lambda _state, _event: None,
+    EventKind.LANDING_RESOLVED: _landing_resolved,
     EventKind.LANDING_FINISHED: _landing_finished,
     EventKind.RUN_FINISHED: _run_finished,
     EventKind.ANSWER_REFUSED: lambda _state, _event: None,

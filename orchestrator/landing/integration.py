@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -19,8 +19,6 @@ from orchestrator.safe_text import safe_text
 #: How agents sign what they had a part in; others have no address of their own.
 _CO_AUTHORS = {"claude": "Claude <noreply@anthropic.com>", "codex": "Codex <noreply@openai.com>"}
 _TITLE = 100
-#: Tries to settle a merge that conflicts: (tip, candidate, merge) -> a commit with both, None if it cannot.
-Resolve = Callable[[Tip, Candidate, Merge], str | None]
 
 
 def merge_step(shield: Shield, base: str, ours: str, theirs: str, rules: MergeRules) -> Merge:
@@ -39,7 +37,6 @@ class Integration:
     author: str
     history: History
     rules: MergeRules = field(default_factory=MergeRules)
-    resolve: Resolve | None = None
     _changes: dict[str, Changes] = field(default_factory=dict)
     _lines: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -89,6 +86,21 @@ class Integration:
         made = self._commit(merge.tree, (tip.commit, commit), message)
         whole = made if tip.whole == tip.commit else self._commit(merge.tree, (tip.whole, made), message)
         return Tip(commit=made, tree=merge.tree, whole=whole, stale=self._stale(tip, merge))
+
+    def merge_onto(self, tip: Tip, candidate: Candidate) -> Merge:
+        """Merge one worker's work into the tip, and commit nothing."""
+        return self._merge(tip.whole, candidate.commit)
+
+    def unresolved(self, tip: Tip, candidate: Candidate, tree: str) -> str:
+        """Commit a tree with conflict markers, for an agent to begin from; it never lands."""
+        message = f"What {candidate.worker_id} conflicts with\n\nRun: {self.run_id}\n"
+        return self._commit(tree, (tip.whole, candidate.commit), message)
+
+    def resolved(self, tip: Tip, candidate: Candidate, merge: Merge, commit: str) -> Step:
+        """Put work on top of the tip with the tree that `commit` has made of their conflicting `merge`."""
+        (tree,) = trees_of(self.shield, [commit])
+        made = self._merged(tip, candidate, tree, squash=True)
+        return Step(candidate=candidate, tip=replace(made, stale=self._stale(tip, merge)))
 
     def with_tree(self, tip: Tip, tree: str, message: str) -> Tip:
         """Commit another tree on top of the tip; nothing in it is stale."""
@@ -140,16 +152,10 @@ class Integration:
 
     def _alone(self, tip: Tip, candidate: Candidate) -> Step | Held:
         merge = self._merge(tip.whole, candidate.commit)
-        stale = self._stale(tip, merge)
-        if not merge.conflicts:
-            made = self._merged(tip, candidate, merge.tree)
-            return Step(candidate=candidate, tip=replace(made, stale=stale))
-        resolved = self.resolve(tip, candidate, merge) if self.resolve else None
-        if resolved is None:
+        if merge.conflicts:
             return _conflict(candidate, merge)
-        (tree,) = trees_of(self.shield, [resolved])
-        made = self._merged(tip, candidate, tree, squash=True)
-        return Step(candidate=candidate, tip=replace(made, stale=stale))
+        made = self._merged(tip, candidate, merge.tree)
+        return Step(candidate=candidate, tip=replace(made, stale=self._stale(tip, merge)))
 
     def _merged(self, tip: Tip, candidate: Candidate, tree: str, *, squash: bool = False) -> Tip:
         """Commit a merged tree in the form that the history is to have."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from orchestrator.errors import OrchestratorError, WorkspaceError
+from orchestrator.git.chain import trees_of
 from orchestrator.git.history import is_ancestor, resolve_commits
 from orchestrator.git.merging import Merge
 from orchestrator.git.shield import Shield
@@ -21,7 +22,7 @@ from orchestrator.git.worktrees import remove_tree
 from orchestrator.landing.checkout import remove_place
 from orchestrator.landing.conflicts import Conflicts, compare
 from orchestrator.landing.gate import Ground, Subject, gate
-from orchestrator.landing.integration import Integration, Resolve
+from orchestrator.landing.integration import Integration
 from orchestrator.landing.manifests import rules_of
 from orchestrator.landing.moving import branch_tip, checkouts_of, move_branch, require_branch
 from orchestrator.landing.plan import (
@@ -37,6 +38,14 @@ from orchestrator.landing.plan import (
 )
 from orchestrator.landing.queue import Queue
 from orchestrator.landing.regeneration import regenerate, stale_paths
+from orchestrator.landing.resolving import (
+    Asked,
+    GiveBack,
+    cannot_be_given,
+    files_to_edit,
+    judge,
+    resolve_prompt,
+)
 from orchestrator.model.event import EventKind
 from orchestrator.workspaces.pool import in_pool
 from orchestrator.workspaces.worktree import integration_branch, make_room
@@ -56,7 +65,7 @@ class Wishes:
     batch: int | None = None  #: workers for each gate; None: all at once
     only: tuple[str, ...] | None = None
     into: str | None = None  #: a branch to fast-forward at the end
-    resolve: Resolve | None = None
+    resolve_rounds: int | None = None  #: for each conflict; None: as the run was told
 
 
 async def land(
@@ -67,15 +76,19 @@ async def land(
     recorded: Sequence[Recorded] = (),
     empty: Sequence[str] = (),
     after: Callable[[LandingResult], None] | None = None,
+    give_back: GiveBack | None = None,
 ) -> LandingResult:
     """Land what is asked for, and record it. Faults on the way end it early; what landed stays landed.
 
     `recorded` are the steps of earlier landings of this run, `empty` those who succeeded without a
-    change; `after` is done at the end, when something has landed. Raises InputError for a wrong `into`.
+    change; `after` is done at the end, when something has landed; `give_back` lets a worker's agent resolve
+    a conflict. Raises InputError for a wrong `into`.
     """
     if wishes.into is not None:
         require_branch(ground.repo.common_dir, wishes.into)
-    landing = _Landing(ground=ground, candidates=candidates, wishes=wishes, recorded=recorded)
+    landing = _Landing(
+        ground=ground, candidates=candidates, wishes=wishes, recorded=recorded, give_back=give_back
+    )
     landing.result.empty = list(empty)
     began = time.monotonic()
     wanted = [candidate.worker_id for candidate in landing.wanted]
@@ -102,12 +115,14 @@ class _Landing:
     candidates: Sequence[Candidate]
     wishes: Wishes
     recorded: Sequence[Recorded]
+    give_back: GiveBack | None
     result: LandingResult = field(init=False)
     _shield: Shield = field(init=False)
     _theirs: Shield = field(init=False)  #: over the user's objects
     _integration: Integration = field(init=False)
     _conflicts: Conflicts | None = None
     _base_verdict: Verdict | None = None
+    _faults: dict[str, str] = field(default_factory=dict)  #: why agents did not resolve their conflicts
 
     def __post_init__(self) -> None:
         self.result = LandingResult(branch=self.branch)
@@ -143,9 +158,12 @@ class _Landing:
             await self._hold_missing(queue, order)
             present = [each for each in order if each.worker_id not in queue.held]
             await queue.run(present, batch=self.wishes.batch)
+            await self._resolve_conflicts(queue, present)
         except (OrchestratorError, OSError) as err:
+            await self._tell_held(queue)
             await self._hold_rest(queue, order, err)
             raise
+        await self._tell_held(queue)
         if self.wishes.into is not None and self.result.commit:
             await self._into(queue, self.wishes.into)
 
@@ -165,7 +183,6 @@ class _Landing:
             author=ground.config.author,
             history=self.wishes.history,
             rules=rules_of(ground.config),
-            resolve=self.wishes.resolve,
         )
 
     def _where_it_is(self) -> tuple[Tip, set[str]]:
@@ -230,7 +247,7 @@ class _Landing:
         for each in order:
             if each.worker_id not in queue.landed and each.worker_id not in queue.held:
                 reason = f"the landing ended before it: {why}"
-                await self._hold(Held(worker_id=each.worker_id, kind="stopped", reason=reason))
+                await self._record_held(Held(worker_id=each.worker_id, kind="stopped", reason=reason))
 
     # -- what the queue asks for -------------------------------------------------------------------
 
@@ -309,10 +326,126 @@ class _Landing:
         self.result.commit = new
 
     async def _hold(self, held: Held) -> None:
+        """Record what is set aside; later, where agents may still change that."""
+        if not self._rounds:
+            await self._record_held(held)
+
+    async def _tell_held(self, queue: Queue) -> None:
+        for held in queue.held.values():
+            if held.worker_id not in self.result.held:
+                await self._record_held(held)
+
+    async def _record_held(self, held: Held) -> None:
         if held.kind == "conflict" and (rivals := self._rivals(held.worker_id)):
             held = replace(held, reason=f"{held.reason} (by {', '.join(rivals)})")
+        if fault := self._faults.get(held.worker_id):
+            held = replace(held, reason=f"{held.reason}; {fault}")
         self.result.held[held.worker_id] = held
         await self.ground.record(EventKind.LANDING_HELD, held.to_json())
+
+    # -- conflicts given back to their agents ------------------------------------------------------
+
+    @property
+    def _rounds(self) -> int:
+        """How often a conflict is given to its agent."""
+        asked = self.wishes.resolve_rounds
+        rounds = self.ground.config.resolve_rounds if asked is None else asked
+        return rounds if self.give_back is not None else 0
+
+    async def _resolve_conflicts(self, queue: Queue, order: Sequence[Candidate]) -> None:
+        """Let agents resolve what conflicts, one after the other; then land what was held for its sake."""
+        tried: set[str] = set()
+        while self._rounds:
+            held = [each for each in order if self._may_land(queue, each) and each.worker_id not in tried]
+            ready = [each for each in held if not queue.held.keys() & set(each.needs)]
+            conflicting = (each for each in ready if queue.held[each.worker_id].kind == "conflict")
+            candidate = next(conflicting, None)
+            if candidate is None:
+                return
+            tried.add(candidate.worker_id)
+            if fault := await self._resolve(queue, candidate):
+                self._faults[candidate.worker_id] = fault
+                continue
+            held.remove(candidate)  # the others may have conflicted, or waited, only for its sake
+            for each in held:
+                del queue.held[each.worker_id]
+            await queue.run(held)
+
+    def _may_land(self, queue: Queue, candidate: Candidate) -> bool:
+        """Whether it is set aside, but not for what its own work is."""
+        known = queue.held.get(candidate.worker_id)
+        return known is not None and known.kind in {"conflict", "need"}
+
+    async def _resolve(self, queue: Queue, candidate: Candidate) -> str | None:
+        """Land `candidate` once its agent has resolved its conflict; else say why it has not."""
+        tip = queue.tip
+        merge = await self.sync(partial(self._integration.merge_onto, tip, candidate))
+        if fault := cannot_be_given(merge):
+            return fault
+        tree, fault, session_id = merge.tree, None, None
+        for number in range(1, self._rounds + 1):
+            start = await self.sync(partial(self._begin_round, tip, candidate, tree))
+            asked = Asked(
+                candidate=candidate,
+                start=start,
+                prompt=resolve_prompt(
+                    merge, task=candidate.prompt, rivals=self._rivals(candidate.worker_id), fault=fault
+                ),
+                files=files_to_edit(merge),
+                round=number,
+                of=self._rounds,
+                session_id=session_id,
+            )
+            try:
+                tree, fault, session_id = await self._round(queue, merge, asked)
+            except (OrchestratorError, OSError) as err:
+                if self.ground.stop.asked or isinstance(err, LandingError):
+                    raise
+                why = (
+                    f"{err.message} {err.hint or ''}".rstrip() if isinstance(err, OrchestratorError) else err
+                )
+                return f"it could not be given back to its agent: {why}"
+            if fault is None:
+                return None
+        return f"its agent did not resolve it in {_rounds(self._rounds)}: {fault}"
+
+    async def _round(self, queue: Queue, merge: Merge, asked: Asked) -> tuple[str, str | None, str | None]:
+        """Let the agent try, and judge it. Returns the tree to go on from, the fault, and the session."""
+        assert self.give_back is not None
+        answer = await self.give_back(asked)
+        if self.ground.stop.asked:
+            raise LandingError("it was stopped during a round", hint="`orchestrator land` goes on with it")
+        made = await self.sync(partial(judge, self._shield, asked, merge, answer))
+        fault = made.fault
+        if fault is None:
+            fault = await self._land_resolved(queue, merge, asked.candidate, made.commit)
+        told = {"worker_id": asked.candidate.worker_id, "agent": answer.agent, "round": asked.round}
+        told |= {"of": asked.of, "attempt": answer.attempt, "files": list(asked.files)}
+        if fault is None:
+            self.result.resolved.append(told)
+        await self.ground.record(EventKind.LANDING_RESOLVED, {**told, "fault": fault})
+        (tree,) = await self.sync(partial(trees_of, self._shield, [made.commit]))
+        return tree, fault, answer.session_id
+
+    async def _land_resolved(
+        self, queue: Queue, merge: Merge, candidate: Candidate, commit: str
+    ) -> str | None:
+        """Put the resolved work through the gate and land it; else say why not."""
+        make = partial(self._integration.resolved, queue.tip, candidate, merge, commit)
+        step = await self.sync(make)
+        if step.tip.stale:
+            fresh = await self._fresh(step.tip)
+            if not isinstance(fresh, Tip):
+                return fresh
+            step = replace(step, tip=fresh)
+        verdict = await queue.land_resolved(step)
+        return None if verdict.passed else verdict.reason or "the gate fails"
+
+    def _begin_round(self, tip: Tip, candidate: Candidate, tree: str) -> str:
+        """Commit what the agent is to begin from, where its workspace can be made of it."""
+        start = self._integration.unresolved(tip, candidate, tree)
+        hand_over_own(self._shield, self._theirs, start, known=tip.commit)
+        return start
 
     def _rivals(self, name: str) -> list[str]:
         pairs = self._conflicts.pairs if self._conflicts else ()
@@ -375,3 +508,7 @@ class _Landing:
             f"it is checked out in {places[0]}, whose files are yours; to do it there: "
             f"`git -C {places[0]} merge --ff-only {self.branch}`"
         )
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"

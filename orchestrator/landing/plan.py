@@ -28,6 +28,7 @@ class Candidate:
     branch: str
     commit: str
     needs: tuple[str, ...] = ()
+    prompt: str = ""
     verify: tuple[str, ...] = ()  #: checks of its own, besides those of the run
 
 
@@ -97,6 +98,7 @@ class LandingResult:
     commit: str | None = None
     landed: list[str] = field(default_factory=list)
     held: dict[str, Held] = field(default_factory=dict)
+    resolved: list[Mapping[str, Any]] = field(default_factory=list)  #: conflicts that agents resolved
     empty: list[str] = field(default_factory=list)  #: succeeded without a change: nothing to land
     stopped: str | None = None  #: what ended it before its time
     interrupted: bool = False  #: a person did
@@ -117,6 +119,7 @@ class LandingResult:
             "commit": self.commit,
             "landed": list(self.landed),
             "held": [held.to_json() for held in self.held.values()],
+            "resolved": [dict(each) for each in self.resolved],
             "empty": list(self.empty),
             "stopped": self.stopped,
             "into": dict(self.into) if self.into else None,

@@ -27,6 +27,15 @@ class Queue:
         for start in range(0, len(order), size):
             await self._settle(order[start : start + size])
 
+    async def land_resolved(self, step: Step) -> Verdict:
+        """Land work whose conflict was resolved, if the gate passes."""
+        name = step.candidate.worker_id
+        verdict = await self._gated(step.tip, [*self.landed, name])
+        if verdict.passed:
+            await self._take([step])
+            del self.held[name]
+        return verdict
+
     async def _settle(self, batch: Sequence[Candidate]) -> None:
         ready = [candidate for candidate in batch if not await self._lacks(candidate, batch)]
         if not ready:

@@ -49,6 +49,10 @@ landing.started       branch, history, wanted (worker ids), into
 landing.stepped       branch, old, new, workers: [{worker_id, commit}]. Durable before the branch moves; it
                       counts once `new` is in the branch
 landing.held          worker_id, kind (`conflict`, `gate`, `need`, `missing`, `stopped`), reason, files
+landing.resolving     worker_id, round, of, attempt, agent, files, session_id, log_path: a conflict is given
+                      to its agent. Durable before the agent starts
+landing.resolved      worker_id, round, of, attempt, agent, files, fault (null: it is resolved, and has
+                      landed)
 landing.finished      the report's `landing`
 """
 
@@ -97,6 +101,8 @@ class EventKind(StrEnum):
     LANDING_STARTED = "landing.started"
     LANDING_STEPPED = "landing.stepped"
     LANDING_HELD = "landing.held"
+    LANDING_RESOLVING = "landing.resolving"
+    LANDING_RESOLVED = "landing.resolved"
     LANDING_FINISHED = "landing.finished"
 
 

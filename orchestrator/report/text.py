@@ -170,12 +170,20 @@ def _landing(report: Mapping[str, Any]) -> list[str]:
     return parts
 
 
+def _resolved_line(each: Mapping[str, Any]) -> str:
+    files = ", ".join(map(one_line, each["files"][:5]))
+    rounds = "1 round" if each["round"] == 1 else f"{each['round']} rounds"
+    who = f"{one_line(each['worker_id'])}: by its agent {one_line(each['agent'])}"
+    return f"resolved  {who} in {rounds} ({files})"
+
+
 def landing_lines(landing: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what has landed, what was set aside and why, and what became of the user's branch."""
     landed = ", ".join(map(one_line, landing["landed"])) or "nothing"
     lines = [f"landed    {landed}"]
     if landing["commit"]:
         lines.append(f"branch    {one_line(landing['branch'])} at {landing['commit'][:12]}")
+    lines += [_resolved_line(each) for each in landing.get("resolved") or ()]
     lines += [
         f"held      {one_line(held['worker_id'])}: {one_line(held['reason'])}" for held in landing["held"]
     ]

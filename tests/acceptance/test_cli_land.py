@@ -136,3 +136,29 @@ def test_an_interrupted_landing_says_so_and_the_next_one_goes_on(person: Person,
     assert "stopped" in out
     plan.write_text(quick)
     assert "landed    a, b, c" in person.orchestrator("land").stdout
+
+
+RESOLVING = """\
+version: 1
+sandbox: off
+resolve_rounds: 1
+tasks:
+  - {id: b, name: Add b, command: [sh, -c, "echo b > README.md"]}
+  - id: b2
+    name: Add another b
+    command: [sh, -c, "grep -q '<<<<' README.md && sed -i '/^[<=>]/d' README.md || echo other > README.md"]
+"""
+
+
+def test_a_run_gives_a_conflict_back_to_its_agent(person: Person) -> None:
+    tasks = person.write("tasks.yaml", RESOLVING)
+    done = person.orchestrator("run", str(tasks), "--land")
+    assert done.returncode == 0, done.stderr
+    assert "resolving  b2 round 1 of 1, by command: README.md" in done.stderr
+    assert "resolved   b2" in done.stderr
+    report = person.orchestrator("report").stdout
+    assert "resolved  b2: by its agent command in 1 round (README.md)" in report
+    landing = json.loads(person.orchestrator("report", "--json").stdout)["landing"]
+    assert landing["held"] == []
+    assert person.git("show", f"{landing['branch']}:README.md") == "b\nother\n"
+    assert person.orchestrator("land", "--resolve", "0").returncode == 0

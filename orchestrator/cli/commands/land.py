@@ -37,6 +37,12 @@ def _ids(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tup
     flag_value="one",
     help="Open a pull request through `gh`; `each`: one per task.",
 )
+@click.option(
+    "--resolve",
+    type=click.IntRange(0, 20),
+    metavar="N",
+    help="Give a conflict back to its agent so many times; `resolve_rounds` unless given.",
+)
 @no_progress_option
 @json_option
 def command(
@@ -48,6 +54,7 @@ def command(
     only: tuple[str, ...] | None,
     into: str | None,
     pr: str | None,
+    resolve: int | None,
     no_progress: bool,
     as_json: bool,
 ) -> int:
@@ -73,7 +80,7 @@ def command(
     from orchestrator.landing.land import Wishes
 
     folder = pick_run(run, repo)
-    wishes = Wishes(batch=batch, only=only, into=into)
+    wishes = Wishes(batch=batch, only=only, into=into, resolve_rounds=resolve)
     result = carry_out(folder, wishes, history=history, pull_requests=pr, show_progress=not no_progress)
     show(folder, result, as_json=as_json)
     if result.interrupted:
