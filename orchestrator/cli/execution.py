@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from orchestrator.cli.feed import Feed, Item
 from orchestrator.cli.live import progress
 from orchestrator.cli.output import say, say_warning
 from orchestrator.cli.questions import Prompt, has_person
+from orchestrator.cli.telemetry import metrics_feed, traces_feed, wants_traces
 from orchestrator.core.earlier import Earlier
 from orchestrator.core.plan import RunPlan
 from orchestrator.core.run import Run
@@ -39,6 +41,8 @@ def carry_out(
     events: str | None,
     show_progress: bool,
     joblog: Path | None = None,
+    metrics: Path | None = None,
+    traces: bool = False,
     earlier: Earlier | None = None,
 ) -> Run:
     """Run the plan to its end and return the run. A person may stop it with Ctrl-C."""
@@ -48,6 +52,10 @@ def carry_out(
             hear.append(stack.enter_context(_events_feed(events)).push)
         if joblog is not None:
             hear.append(stack.enter_context(_joblog_feed(joblog)).push)
+        if metrics is not None:
+            hear.append(stack.enter_context(metrics_feed(metrics)).push)
+        if wants_traces(traces, os.environ) and (spans := stack.enter_context(traces_feed(asked=traces))):
+            hear.append(spans.push)
         run = Run(plan, on_event=lambda event: _tell(hear, event), earlier=earlier)
         if is_in_background():
             hear.append(announcer(run.directory))

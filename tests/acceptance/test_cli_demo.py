@@ -56,3 +56,9 @@ def test_its_task_file_runs(person: Person, tmp_path: Path) -> None:
     )
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["counts"]["succeeded"] == 8
+    stats = json.loads(person.orchestrator("list", "--stats", "--json").stdout)
+    assert stats["runs"] == 2
+    assert [(agent["name"], agent["results"], agent["success_rate"]) for agent in stats["agents"]] == [
+        ("demo", 16, 1.0)
+    ]
+    assert person.orchestrator("list", "--stats").stdout.startswith("2 runs\n")

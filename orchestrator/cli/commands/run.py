@@ -50,6 +50,17 @@ from orchestrator.cli.options import json_option, no_progress_option, read_durat
     metavar="FILE",
     help="Also write the job log there: a line for each attempt as it ends, separated by tabs.",
 )
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep figures of the run there, in the text format of Prometheus.",
+)
+@click.option(
+    "--traces",
+    is_flag=True,
+    help="Send OpenTelemetry traces; also done when OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+)
 @detach_option
 @no_progress_option
 @json_option
@@ -60,6 +71,8 @@ def command(
     events: str | None,
     detach: bool,
     joblog: Path | None,
+    metrics: Path | None,
+    traces: bool,
     resume_failed: bool,
     trust_content: bool,
     no_progress: bool,
@@ -97,7 +110,9 @@ def command(
     plan = prepare(*read_tasks(files, prompts, options), trust_content=trust_content)
     plan = take_over(plan) if resume_failed else plan
     require_programs(plan)
-    run = carry_out(plan, events=events, joblog=joblog, show_progress=not no_progress)
+    run = carry_out(
+        plan, events=events, joblog=joblog, metrics=metrics, traces=traces, show_progress=not no_progress
+    )
     if events != "-":
         show_end(run, as_json=as_json)
     return exit_code(run)
