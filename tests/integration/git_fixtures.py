@@ -35,7 +35,7 @@ def git(folder: Path, *argv: str, check: bool = True) -> str:
         text=True,
         errors="surrogateescape",
     )
-    assert not check or done.returncode == 0, done.stderr
+    assert not check or done.returncode == 0, done.stderr + done.stdout
     return done.stdout.rstrip("\n")
 
 
