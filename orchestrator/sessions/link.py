@@ -67,16 +67,18 @@ class NurseryLink:
         self.request(number, b"", [])
 
     async def aclose(self) -> None:
-        """Let the nursery go, and with it whatever it still has."""
-        if self.alive:
-            with suppress(OSError):
-                self._control.shutdown(socket.SHUT_WR)
-            try:
-                await asyncio.wait_for(asyncio.shield(self._closed), _FAREWELL_S)
-            except TimeoutError:
+        """Let the nursery go, and with it whatever it still has; at once, when cancelled."""
+        try:
+            if self.alive:
+                with suppress(OSError):
+                    self._control.shutdown(socket.SHUT_WR)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(self._closed), _FAREWELL_S)
+        finally:
+            if self.alive:
                 self._nursery.kill()
                 self._on_closed()
-        self._nursery.wait()
+            self._nursery.wait()
 
     def _flush(self) -> None:
         """Send until the socket is full, and go on when it has room again."""

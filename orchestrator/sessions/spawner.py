@@ -48,8 +48,10 @@ class Spawner:
     async def aclose(self) -> None:
         """Kill what still runs and let the nursery go. May be called again."""
         self._closing = True
-        await asyncio.gather(*(process.stop(now=True) for process in self._live))
-        await asyncio.gather(*(link.aclose() for link in self._links))
+        try:
+            await asyncio.gather(*(process.stop(now=True) for process in self._live))
+        finally:
+            await asyncio.gather(*(link.aclose() for link in self._links))
 
     async def spawn(
         self,

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.sessions.output import OutputLog
 from orchestrator.sessions.process import StopGrace
+from orchestrator.sessions.spawner import Spawner
 from tests.integration.sessions_fixtures import Bench, in_bench, until
 
 RECORD = """
@@ -170,3 +172,21 @@ def test_one_stubborn_process_delays_no_other(tmp_path: Path) -> None:
         assert time.monotonic() - start < 5
 
     in_bench(tmp_path, use)
+
+
+def test_a_spawner_whose_end_is_cancelled_leaves_no_nursery(tmp_path: Path) -> None:
+    async def cancelled() -> list[int]:
+        spawner = await Spawner.start()
+        log = OutputLog(tmp_path / "log", 4096)
+        await spawner.spawn(["sleep", "60"], cwd=tmp_path, env=dict(os.environ), log=log)
+        pids = spawner.nursery_pids
+        end = asyncio.ensure_future(spawner.aclose())
+        await asyncio.sleep(0)
+        end.cancel()
+        await asyncio.gather(end, return_exceptions=True)
+        log.close()
+        return pids
+
+    pids = asyncio.run(cancelled())
+    assert pids
+    assert not any(Path("/proc", str(pid)).exists() for pid in pids)
