@@ -48,7 +48,7 @@ class Terminal:
     def _read(self) -> None:
         try:
             self.screen.feed(self.child.read_nonblocking(65536, timeout=0.5))
-        except pexpect.TIMEOUT:
+        except (pexpect.TIMEOUT, pexpect.EOF):  # it may end with what is waited for as its last words
             return
 
     @property
